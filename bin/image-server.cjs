@@ -1,0 +1,31 @@
+#!/usr/bin/env node
+// CommonJS on purpose: it loads without libuv's thread pool, whose size is read once, at its first use.
+'use strict';
+const { existsSync } = require('node:fs');
+const { join } = require('node:path');
+const { pathToFileURL } = require('node:url');
+
+const wanted = [24, 11];
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major < wanted[0] || (major === wanted[0] && minor < wanted[1])) {
+  process.stderr.write(
+    `image-server needs Node ${wanted.join('.')} or newer; this is ${process.version}. ` +
+      'Start it with `npm start`, which uses the Node that `npm ci` installed.\n',
+  );
+  process.exit(78);
+}
+
+// Image encodes and file reads share this pool: with libuv's 4 threads, reads wait behind encodes.
+process.env.UV_THREADPOOL_SIZE ??= '16';
+// The font ships with the project, so that a machine without fonts draws letters and not boxes.
+process.env.FONTCONFIG_FILE ??= join(__dirname, '..', 'assets', 'fonts', 'fonts.conf');
+
+// Published packages hold JavaScript (Node strips no types under node_modules); a checkout runs its sources.
+const built = join(__dirname, '..', 'dist', 'src', 'main.js');
+const source = join(__dirname, '..', 'src', 'main.ts');
+import(pathToFileURL(existsSync(source) ? source : built).href)
+  .then(({ main }) => main(process))
+  .catch((error) => {
+    process.stderr.write(`image-server could not start: ${error?.stack ?? error}\n`);
+    process.exit(1);
+  });
