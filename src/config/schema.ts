@@ -1,0 +1,111 @@
+import { z } from 'zod';
+
+const seconds = z.number().positive();
+
+/** One section a table of config.toml; each key has its default, and a sentence with its unit. */
+export const configSchema = z.strictObject({
+  cache_dir: z.string().min(1).default('images').describe('Folder of the images; relative to the working directory'),
+  data_dir: z.string().min(1).default('data').describe('Folder of the journal; one process at a time'),
+  log_level: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .default('info')
+    .describe('Least severe log lines that are written; prompts appear from debug on'),
+  http: z
+    .strictObject({
+      host: z.string().min(1).default('127.0.0.1').describe('Address to listen on'),
+      port: z.int().min(0).max(65535).default(8080).describe('Port to listen on; 0 picks a free one and logs it'),
+      public_url: z
+        .url({ protocol: /^https?$/ })
+        .optional()
+        .describe('Base of the image links, when behind a proxy'),
+      allowed_origins: z
+        .array(z.url())
+        .default([])
+        .describe('Origins of web pages, beside our own, that may open the event stream or send requests'),
+      max_body_mb: z.number().positive().max(1024).default(1).describe('Largest request body, in MiB'),
+      max_image_body_mb: z
+        .number()
+        .positive()
+        .max(1024)
+        .default(20)
+        .describe('Largest request body that may hold images, in MiB'),
+      drain_s: z.number().min(0).default(30).describe('Seconds that running renders get when the server stops'),
+    })
+    .prefault({}),
+  auth: z
+    .strictObject({
+      anonymous: z
+        .boolean()
+        .default(false)
+        .describe('Allow listening beyond loopback although anybody can then render'),
+    })
+    .prefault({}),
+  bus: z
+    .strictObject({
+      enabled: z.boolean().default(true).describe('Whether to take work from an Experimance core'),
+      project: z
+        .enum(['experimance', 'fire', 'base'])
+        .default('experimance')
+        .describe('Whose messages: experimance demands era and biome from its own lists'),
+      requests: z
+        .string()
+        .min(1)
+        .default('tcp://127.0.0.1:5564')
+        .describe('Where the core hands out its requests (PUSH)'),
+      results: z.string().min(1).default('tcp://127.0.0.1:5565').describe('Where the core takes results (PULL)'),
+      alerts: z
+        .enum(['results', 'off'])
+        .default('results')
+        .describe('Where to say that a request has failed: on the results socket, or nowhere'),
+      outbox: z
+        .int()
+        .min(1)
+        .max(100_000)
+        .default(256)
+        .describe('Messages kept for a core that is away; then the oldest go'),
+      output_format: z.enum(['png', 'jpeg']).default('jpeg').describe('Format of images for the bus'),
+    })
+    .prefault({}),
+  generator: z
+    .strictObject({
+      strategy: z.string().min(1).default('mock').describe('Generator of requests that name none'),
+      timeout: seconds.default(120).describe('Seconds that a render may take from its first start'),
+      crash_attempts: z
+        .int()
+        .min(1)
+        .default(2)
+        .describe('Starts of a render that the process may die in before it fails'),
+    })
+    .prefault({}),
+  queue: z
+    .strictObject({
+      max_length: z.int().min(1).default(1000).describe('Most renders that may wait'),
+    })
+    .prefault({}),
+  inputs: z
+    .strictObject({
+      file_roots: z
+        .array(z.string().min(1))
+        .optional()
+        .describe('Folders that bus messages may name images in; default: the temporary directory and cache_dir'),
+      max_pixels: z.int().min(1).default(16_800_000).describe('Most pixels of an input image'),
+      max_bytes: z.int().min(1).default(20_971_520).describe('Largest input image, in bytes'),
+    })
+    .prefault({}),
+  mock: z
+    .strictObject({
+      style: z
+        .enum(['placeholder', 'existing'])
+        .default('placeholder')
+        .describe('Draw the request as text, or show images of a folder by era and biome'),
+      images_dir: z.string().min(1).optional().describe('Folder of the images for the style existing; only read'),
+      delay_s: z.number().min(0).max(3600).default(0).describe('Seconds that each image takes at least'),
+      steps: z.int().min(1).max(1000).default(4).describe('Progress steps of an image when the request names none'),
+      concurrency: z.int().min(1).max(64).default(1).describe('Renders at the same time'),
+      timeout: seconds.optional().describe('Seconds that a render may take; default: that of [generator]'),
+    })
+    .prefault({}),
+});
+
+/** The whole configuration, with defaults filled in. */
+export type Config = z.output<typeof configSchema>;

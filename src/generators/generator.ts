@@ -1,0 +1,118 @@
+import type { RenderRequestField } from '../messages/fields.ts';
+import type { GeneratorState } from '../messages/outputs.ts';
+
+/** Request fields that not every generator honours. All others are handled before a generator sees the work. */
+export type OptionalField = Extract<
+  RenderRequestField,
+  | 'negative_prompt'
+  | 'steps'
+  | 'guidance_scale'
+  | 'strength'
+  | 'style'
+  | 'loras'
+  | 'reference_image'
+  | 'depth_map'
+  | 'mask'
+>;
+
+/** What a generator can do, as far as callers must know before they ask. */
+export interface GeneratorCapabilities {
+  /** Optional fields that it honours; a strict request with any other is refused before it is queued. */
+  readonly fields: ReadonlySet<OptionalField>;
+  /** Whether equal work with an equal seed gives equal images. */
+  readonly seeds: boolean;
+  /** Most images of one piece of work. */
+  readonly maxImages: number;
+  /** Whether it shows intermediate images. */
+  readonly previews: boolean;
+}
+
+/** The sizes that a generator renders, in pixels. A request for another one gets the nearest. */
+export interface GeneratorSizes {
+  readonly default: { readonly width: number; readonly height: number };
+  readonly min: number;
+  readonly max: number;
+  /** Both sides are multiples of this. */
+  readonly multipleOf: number;
+}
+
+/** An input image, checked and complete. */
+export interface InputImage {
+  /** SHA-256 of `bytes`, hex. */
+  readonly imageId: string;
+  /** The encoded file: PNG, JPEG or WebP. */
+  readonly bytes: Uint8Array;
+}
+
+/** What a generator is asked to draw: every choice is made, nothing is left to a default but its own. */
+export interface Work {
+  readonly workId: string;
+  readonly prompt: string;
+  readonly negativePrompt?: string | undefined;
+  /** Pixels; already a size that the generator renders. */
+  readonly width: number;
+  readonly height: number;
+  /** Image i has `seed + i`, modulo 2^32. */
+  readonly seed: number;
+  readonly numImages: number;
+  readonly steps?: number | undefined;
+  readonly guidanceScale?: number | undefined;
+  readonly strength?: number | undefined;
+  readonly style?: string | undefined;
+  readonly loras?: readonly { readonly path: string; readonly scale: number }[] | undefined;
+  readonly era?: string | undefined;
+  readonly biome?: string | undefined;
+  readonly referenceImage?: InputImage | undefined;
+  readonly depthMap?: InputImage | undefined;
+  readonly mask?: InputImage | undefined;
+}
+
+/** Pixels, row by row, 8 bits a channel. */
+export interface RawPixels {
+  readonly data: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+  readonly channels: 3 | 4;
+}
+
+/** One finished image: pixels, or an encoded file as a provider sent it. */
+export type GeneratedImage = { readonly seed: number } & (
+  | { readonly kind: 'raw'; readonly pixels: RawPixels }
+  | { readonly kind: 'encoded'; readonly bytes: Uint8Array }
+);
+
+/** How a generator talks to whoever runs it while it works. */
+export interface GenerateHooks {
+  /** Aborted when nobody waits for the work any more. `generate` then rejects as soon as the work has stopped. */
+  readonly signal: AbortSignal;
+  /** Called in order, with `step` from 1 to `steps`, over all images of the work. */
+  onProgress(progress: { readonly step: number; readonly steps: number }): void;
+  /** Whether anybody would see a preview now; asked before one is made. */
+  wantsPreview(): boolean;
+  onPreview(preview: { readonly step: number; readonly steps: number; readonly pixels: RawPixels }): void;
+  /** Reports a provider's job id; wait for it before anything that could be paid twice. */
+  onRemoteId(remoteId: string): Promise<void>;
+}
+
+/** How a generator is, with a sentence when it is not `ready`. */
+export interface GeneratorHealth {
+  readonly state: GeneratorState;
+  readonly reason?: string | undefined;
+}
+
+/** A back end that makes images. `test/generators/conformance.ts` says what each one must do. */
+export interface ImageGenerator {
+  readonly name: string;
+  readonly capabilities: GeneratorCapabilities;
+  readonly sizes: GeneratorSizes;
+  /** Gets ready; resolves when the first work can be taken. Throws `AppError` when it never will. */
+  start(): Promise<void>;
+  /**
+   * Draws all images of the work, in order of their seeds, or none.
+   * Rejects with `AppError` when it cannot, and with the signal's reason when it was stopped.
+   */
+  generate(work: Work, hooks: GenerateHooks): Promise<GeneratedImage[]>;
+  health(): GeneratorHealth;
+  /** Stops what runs and frees everything; `generate` rejects afterwards. */
+  close(): Promise<void>;
+}

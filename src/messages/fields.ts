@@ -1,0 +1,117 @@
+import { z } from 'zod';
+
+/** Most images that one render may ask for. */
+export const MAX_IMAGES = 10;
+/** Smallest and largest side of an image, in pixels. */
+export const MIN_SIDE = 64;
+export const MAX_SIDE = 4096;
+/** Largest seed: 2^32 − 1. */
+export const MAX_SEED = 0xffff_ffff;
+
+/** Formats that images are stored in. */
+export const imageFormat = z.enum(['png', 'jpeg']);
+/** A format of `imageFormat`. */
+export type ImageFormat = z.infer<typeof imageFormat>;
+
+/** An input image: exactly one of the two keys. */
+export const imageSource = z
+  .strictObject({
+    image_data: z.string().min(1).optional().describe('The file as base64, bare or as a data URL'),
+    uri: z.string().min(1).optional().describe('Where the server can read it, if its configuration allows that'),
+  })
+  .refine((source) => (source.image_data === undefined) !== (source.uri === undefined), {
+    error: 'give either image_data or uri',
+  })
+  .meta({ id: 'ImageSource', description: 'PNG, JPEG or WebP, as base64 or by address' });
+
+/** An input image as callers name it. */
+export type ImageSource = z.infer<typeof imageSource>;
+
+const side = z.int().min(MIN_SIDE).max(MAX_SIDE);
+
+/** How the bus reads a field: Python's pydantic turns `"512"`, `512.0` and `true` into 512, so we do too. */
+export type Coercion = 'none' | 'integer' | 'side' | 'seed' | 'number' | 'fraction' | 'boolean' | 'source';
+
+interface Field {
+  /** The value that REST accepts. */
+  readonly schema: z.ZodType;
+  readonly coercion: Coercion;
+  /**
+   * Whether Experimance's own messages have the field. A bad value in one of those is an error, as it is there;
+   * a bad value in one of ours is dropped, because there it would be an unknown field.
+   */
+  readonly experimance: boolean;
+}
+
+function field<S extends z.ZodType>(schema: S, coercion: Coercion = 'none', experimance = false) {
+  return { schema, coercion, experimance } satisfies Field;
+}
+
+function experimance<S extends z.ZodType>(schema: S, coercion: Coercion = 'none') {
+  return field(schema, coercion, true);
+}
+
+/** The fields of a `RenderRequest`: the one table behind the strict schema of REST and the tolerant one of the bus. */
+export const renderRequestFields = {
+  request_id: experimance(
+    z
+      .string()
+      .regex(/^[A-Za-z0-9._:-]{1,128}$/, { error: 'must be 1 to 128 of A-Z a-z 0-9 . _ : -' })
+      .describe("The caller's own id; the same id never renders twice. Default: the render's id"),
+  ),
+  prompt: experimance(
+    z
+      .string()
+      .min(1)
+      .max(10_000)
+      .refine((text) => text.trim() !== '', { error: 'must not be blank' })
+      .describe('What to draw'),
+  ),
+  negative_prompt: experimance(z.string().max(10_000).describe('What to avoid')),
+  generator: experimance(z.string().min(1).max(64).describe('Which generator renders; see /v1/generators')),
+  width: experimance(side.describe('Pixels'), 'side'),
+  height: experimance(side.describe('Pixels'), 'side'),
+  seed: experimance(z.int().min(0).max(MAX_SEED).describe('Random when absent; the result states it'), 'seed'),
+  num_images: field(z.int().min(1).max(MAX_IMAGES).describe('Image i has seed + i. Default 1'), 'integer'),
+  steps: field(z.int().min(1).max(1000).describe("Denoising steps. Default: the generator's"), 'integer'),
+  guidance_scale: field(z.number().min(0).max(100).describe('How strictly the prompt is followed'), 'number'),
+  strength: experimance(
+    z.number().min(0).max(1).describe('How far to leave the reference image: 0 keeps it, 1 ignores it'),
+    'fraction',
+  ),
+  style: experimance(z.string().min(1).max(200).describe('A style that the generator knows')),
+  loras: field(
+    z
+      .array(z.strictObject({ path: z.string().min(1).max(1000), scale: z.number().min(-10).max(10) }))
+      .max(16)
+      .describe('LoRA weights to mix in'),
+  ),
+  reference_image: experimance(imageSource.describe('Starting image for image-to-image'), 'source'),
+  depth_map: experimance(imageSource.describe('Depth map for ControlNet, brighter is nearer'), 'source'),
+  mask: field(imageSource.describe('Where to in-paint: white is drawn anew'), 'source'),
+  era: experimance(z.string().min(1).max(64).describe('Era of the scene, one of the project’s')),
+  biome: experimance(z.string().min(1).max(64).describe('Biome of the scene, one of the project’s')),
+  output_format: field(imageFormat.describe('Default png; on the bus as configured')),
+  quality: field(z.int().min(1).max(100).describe('Quality of a lossy format. Default 90'), 'integer'),
+  priority: field(
+    z.int().min(-10).max(10).describe('Higher first; equal ones in order of arrival. Default 0'),
+    'integer',
+  ),
+  timeout_s: field(
+    z.number().positive().max(86_400).describe("Seconds from the first start. Default: the generator's"),
+    'number',
+  ),
+  clear_queue: experimance(
+    z.boolean().describe('Cancel what is queued or running for this generator through the same door first'),
+    'boolean',
+  ),
+  metadata: field(
+    z
+      .record(z.string().min(1).max(64), z.string().max(1024))
+      .refine((entries) => Object.keys(entries).length <= 16, { error: 'must have at most 16 keys' })
+      .describe('Echoed in results and events'),
+  ),
+} as const satisfies Record<string, Field>;
+
+/** Name of a field of a `RenderRequest`. */
+export type RenderRequestField = keyof typeof renderRequestFields;

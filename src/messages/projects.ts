@@ -1,0 +1,50 @@
+/** Experimance's eras, in their order in time. */
+export const ERAS = [
+  'wilderness',
+  'pre_industrial',
+  'early_industrial',
+  'late_industrial',
+  'modern',
+  'current',
+  'future',
+  'dystopia',
+  'ruins',
+] as const;
+
+/** Experimance's biomes. */
+export const BIOMES = [
+  'rainforest',
+  'temperate_forest',
+  'boreal_forest',
+  'deciduous_forest',
+  'desert',
+  'mountain',
+  'tropical_island',
+  'river',
+  'tundra',
+  'steppe',
+  'coastal',
+  'swamp',
+  'plains',
+  'arctic',
+  'jungle',
+] as const;
+
+/** What a project's messages say about place and time. */
+export interface ProjectRules {
+  /** Allowed values of `era` and `biome`; absent: any. */
+  readonly eras?: readonly string[];
+  readonly biomes?: readonly string[];
+  /** Whether a request on the bus must name both: the project's core discards an answer without them. */
+  readonly placeRequired: boolean;
+}
+
+/** The projects whose messages the bus knows. */
+export const PROJECTS = {
+  experimance: { eras: ERAS, biomes: BIOMES, placeRequired: true },
+  fire: { placeRequired: false },
+  base: { placeRequired: false },
+} as const satisfies Record<string, ProjectRules>;
+
+/** Name of a project. */
+export type ProjectName = keyof typeof PROJECTS;

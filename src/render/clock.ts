@@ -1,0 +1,23 @@
+/** Time, as far as decisions depend on it; tests inject their own. */
+export interface Clock {
+  /** Wall-clock time in ms since 1970; may jump. */
+  now(): number;
+  /** Ms from a fixed point; never jumps, for durations. */
+  elapsed(): number;
+  /** Calls `fn` once after `ms`, which may be longer than Node's timers allow. Returns how to cancel it. */
+  after(ms: number, fn: () => void): () => void;
+}
+
+/** Node's timers overflow above this and would fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** The real time. Its timers do not keep the process alive. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  elapsed: () => performance.now(),
+  after(ms, fn) {
+    const timer = setTimeout(fn, Math.min(ms, MAX_TIMER_MS));
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};

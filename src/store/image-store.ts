@@ -1,0 +1,32 @@
+import type { ImageFormat } from '../messages/fields.ts';
+
+/** An image as it lies on disk. */
+export interface StoredFile {
+  /** SHA-256 of the bytes, hex. */
+  readonly imageId: string;
+  readonly bytes: number;
+}
+
+/** Bytes by the SHA-256 of their content, whole or not there at all. */
+export interface ImageStore {
+  /**
+   * Stores finished image bytes; resolves when they are durable. Equal bytes are stored once.
+   * Throws `storage_full` or `storage_failed`.
+   */
+  save(bytes: Uint8Array, format: ImageFormat): Promise<StoredFile>;
+  /** Stores an input image's bytes, apart from finished images. Throws as `save`. */
+  saveInput(bytes: Uint8Array): Promise<StoredFile>;
+  /** An input image's bytes. Throws `image_not_found`. */
+  readInput(imageId: string): Promise<Buffer>;
+  /** A finished image's file, opened. Throws `image_not_found`. The caller closes it by ending the stream. */
+  open(
+    imageId: string,
+    format: ImageFormat,
+  ): Promise<{ readonly stream: NodeJS.ReadableStream; readonly size: number }>;
+  /** Absolute path of a finished image. */
+  pathOf(imageId: string, format: ImageFormat): string;
+  /** Points `latest.<ext>` at a finished image, atomically. Throws as `save`. */
+  setLatest(imageId: string, format: ImageFormat): Promise<void>;
+  /** Writes and removes a small file, to learn whether that works. Throws as `save`. */
+  probe(): Promise<void>;
+}
