@@ -1,0 +1,97 @@
+import type { PublicError } from '../../errors.ts';
+import { queuedEvent } from '../job.ts';
+import type { JournalOperations, NewRender } from '../journal.ts';
+import type { JournalContext } from './context.ts';
+import { readRender } from './rows.ts';
+
+/** Lower runs first among equal priorities: the visitor at the bowl never waits behind a batch. */
+const LANES = { bus: 0, rest: 1 } as const;
+
+const SUPERSEDED: PublicError = {
+  code: 'superseded',
+  message: 'A newer request with clear_queue took its place.',
+  retryable: false,
+};
+
+/** How a render comes in. `settle` ends the ones that it supersedes. */
+export function createAccept(
+  { run, one, all, log, renderOf, complete }: JournalContext,
+  settle: JournalOperations['settle'],
+): Pick<JournalOperations, 'accept'> {
+  const queuedCount = () => Number(one(`SELECT count(*) AS n FROM works WHERE status = 'queued'`)?.n);
+
+  function insert(render: NewRender): void {
+    const { id, owner, door, requestId, bodyHash, workId, generator, priority, timeoutMs, spec } = render;
+    const at = render.createdAt;
+    run(
+      `INSERT INTO works (id, generator, status, priority, lane, spec, created_at)
+       VALUES ($workId, $generator, 'queued', $priority, $lane, $spec, $at)`,
+      { workId, generator, priority, lane: LANES[door], spec: JSON.stringify(spec), at },
+    );
+    for (const role of ['referenceImage', 'depthMap', 'mask'] as const) {
+      const imageId = spec[role];
+      if (imageId === undefined) continue;
+      run('INSERT INTO work_inputs (work_id, role, image_id) VALUES ($workId, $role, $imageId)', {
+        workId,
+        role,
+        imageId,
+      });
+    }
+    run(
+      `INSERT INTO renders (id, owner, door, request_id, body_hash, work_id, status, generator, priority, timeout_ms,
+         request, ignored, created_at)
+       VALUES ($id, $owner, $door, $requestId, $bodyHash, $workId, 'queued', $generator, $priority, $timeoutMs,
+         $request, $ignored, $at)`,
+      {
+        id,
+        owner,
+        door,
+        requestId,
+        bodyHash,
+        workId,
+        generator,
+        priority,
+        timeoutMs,
+        request: JSON.stringify(render.request),
+        ignored: JSON.stringify(render.ignored),
+        at,
+      },
+    );
+    log(queuedEvent(render, priority), at, render);
+  }
+
+  /** What a caller's newer request makes superfluous. */
+  function activeOf({ generator, owner, door }: NewRender) {
+    return all(
+      `SELECT * FROM renders WHERE generator = $generator AND owner = $owner AND door = $door
+         AND status IN ('queued', 'running') ORDER BY ord`,
+      { generator, owner, door },
+    ).map(readRender);
+  }
+
+  return {
+    accept({ render, maxQueued }) {
+      const known = one('SELECT * FROM renders WHERE owner = $owner AND request_id = $requestId', {
+        owner: render.owner,
+        requestId: render.requestId,
+      });
+      if (known !== undefined) {
+        const earlier = readRender(known);
+        if (earlier.bodyHash !== render.bodyHash) return { kind: 'conflict' };
+        return { kind: 'known', render: complete(earlier) };
+      }
+      const older = render.clearQueue ? activeOf(render) : [];
+      const queued = queuedCount() - older.filter(({ status }) => status === 'queued').length;
+      if (queued >= maxQueued) return { kind: 'full', queued };
+
+      const at = render.createdAt;
+      const stopped = older.map(
+        ({ id }) => settle({ renderId: id, status: 'cancelled', error: SUPERSEDED, at }).stoppedWork,
+      );
+      insert(render);
+      const accepted = renderOf(render.id);
+      if (accepted === undefined) throw new Error('the render that was just inserted is not there');
+      return { kind: 'accepted', render: complete(accepted), stoppedWork: stopped.filter((id) => id !== undefined) };
+    },
+  };
+}

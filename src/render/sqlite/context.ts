@@ -1,0 +1,139 @@
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
+import type { PublicError } from '../../errors.ts';
+import type { NewEvent } from '../../messages/events.ts';
+import type { AttemptOutcome } from '../../messages/outputs.ts';
+import type { StatusChange } from '../job.ts';
+import { REACHED_FROM } from '../job.ts';
+import type { Caller, LoggedEvent, RenderRecord } from '../journal.ts';
+import type { Row } from './rows.ts';
+import { numbered, readAttempt, readRender, readRenderImage, readWork } from './rows.ts';
+
+/** Named values of a statement. */
+export type Values = Record<string, SQLInputValue>;
+/** A row of `works`. */
+export type StoredWork = ReturnType<typeof readWork>;
+/** A row of `renders`. */
+export type StoredRender = ReturnType<typeof readRender>;
+/** The steps that the journal's operations share. */
+export type JournalContext = ReturnType<typeof createContext>;
+
+/**
+ * The steps that the journal's operations share, on one open database and inside a transaction. Each event that is
+ * logged is also pushed to `written`, to be sent once the transaction is durable.
+ */
+export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
+  const statements = new Map<string, StatementSync>();
+  const statement = (sql: string): StatementSync => {
+    const known = statements.get(sql) ?? database.prepare(sql);
+    statements.set(sql, known);
+    return known;
+  };
+  const run = (sql: string, values: Values = {}) => Number(statement(sql).run(values).changes);
+  const one = (sql: string, values: Values = {}): Row | undefined => statement(sql).get(values);
+  const all = (sql: string, values: Values = {}): Row[] => statement(sql).all(values);
+
+  function log(event: NewEvent, at: number, { owner, door }: Caller): void {
+    const renderId = 'render_id' in event ? event.render_id : null;
+    const { lastInsertRowid } = statement(
+      'INSERT INTO events (at, type, owner, door, render_id, body) VALUES ($at, $type, $owner, $door, $renderId, $body)',
+    ).run({ at, type: event.type, owner, door, renderId, body: JSON.stringify(event) });
+    written.push({ owner, door, event: numbered(event, Number(lastInsertRowid), at) });
+  }
+
+  /** The compare-and-set behind every change of a render's status. */
+  function change(render: Pick<RenderRecord, 'id' | 'owner' | 'door'>, to: StatusChange): boolean {
+    const from = REACHED_FROM[to.to].map((status) => `'${status}'`).join(', ');
+    const changes = run(
+      `UPDATE renders SET status = $status,
+         started_at = CASE WHEN $status = 'running' THEN coalesce(started_at, $at) ELSE started_at END,
+         finished_at = CASE WHEN $status IN ('succeeded', 'failed', 'cancelled') THEN $at END,
+         error = $error, timings = $timings
+       WHERE id = $id AND status IN (${from})`,
+      {
+        id: render.id,
+        status: to.to,
+        at: to.at,
+        error: to.error === undefined ? null : JSON.stringify(to.error),
+        timings: to.timings === undefined ? null : JSON.stringify(to.timings),
+      },
+    );
+    if (changes === 0) return false;
+    for (const event of to.events) log(event, to.at, render);
+    return true;
+  }
+
+  const renderOf = (id: string) => {
+    const row = one('SELECT * FROM renders WHERE id = $id', { id });
+    return row && readRender(row);
+  };
+  const waitersOf = (workId: string) =>
+    all(`SELECT * FROM renders WHERE work_id = $workId AND status IN ('queued', 'running') ORDER BY ord`, {
+      workId,
+    }).map(readRender);
+  const workOf = (id: string): StoredWork | undefined => {
+    const row = one('SELECT * FROM works WHERE id = $id', { id });
+    return row && readWork(row);
+  };
+
+  function complete(render: StoredRender): RenderRecord {
+    const attempts = all('SELECT * FROM attempts WHERE work_id = $id ORDER BY attempt', { id: render.workId });
+    const images = all(
+      'SELECT i.*, r.seed FROM render_images r JOIN images i USING (image_id) WHERE r.render_id = $id ORDER BY r.idx',
+      { id: render.id },
+    );
+    const work = render.status === 'queued' ? workOf(render.workId) : undefined;
+    return {
+      ...render,
+      attempts: attempts.map(readAttempt),
+      images: images.map(readRenderImage),
+      queuePosition: work && positionOf(work),
+    };
+  }
+
+  function positionOf({ generator, priority, lane, ord }: StoredWork): number {
+    const ahead = one(
+      `SELECT count(*) AS n FROM works WHERE status = 'queued' AND generator = $generator AND
+         (priority > $priority OR (priority = $priority AND (lane < $lane OR (lane = $lane AND ord < $ord))))`,
+      { generator, priority, lane, ord },
+    );
+    return Number(ahead?.n) + 1;
+  }
+
+  /** Work that nobody waits for is given up; returns its id when that happened now. */
+  function abandonWhenIdle(workId: string): string | undefined {
+    if (waitersOf(workId).length > 0) return undefined;
+    const changes = run(
+      `UPDATE works SET status = 'abandoned' WHERE id = $workId AND status IN ('queued', 'running')`,
+      { workId },
+    );
+    return changes === 0 ? undefined : workId;
+  }
+
+  function closeAttempt(workId: string, attempt: number, outcome: AttemptOutcome, at: number, error?: PublicError) {
+    const open = one('SELECT * FROM attempts WHERE work_id = $workId AND attempt = $attempt AND ended_at IS NULL', {
+      workId,
+      attempt,
+    });
+    const owner = one('SELECT * FROM renders WHERE work_id = $workId ORDER BY ord LIMIT 1', { workId });
+    if (open === undefined || owner === undefined) return;
+    const { generator, startedAt } = readAttempt(open);
+    const render = readRender(owner);
+    run(
+      'UPDATE attempts SET ended_at = $at, outcome = $outcome, error = $error WHERE work_id = $workId AND attempt = $attempt',
+      { workId, attempt, at, outcome, error: error === undefined ? null : JSON.stringify(error) },
+    );
+    const event: NewEvent = {
+      type: 'AttemptEnded',
+      render_id: render.id,
+      request_id: render.requestId,
+      generator,
+      attempt,
+      outcome,
+      ...(error === undefined ? {} : { code: error.code }),
+      duration_ms: Math.max(0, at - startedAt),
+    };
+    log(event, at, render);
+  }
+
+  return { run, one, all, log, change, renderOf, waitersOf, complete, abandonWhenIdle, closeAttempt };
+}

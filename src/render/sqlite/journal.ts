@@ -1,0 +1,136 @@
+import { once } from 'node:events';
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { AppError } from '../../errors.ts';
+import type { Journal, JournalOperations, LoggedEvent } from '../journal.ts';
+import type { BatchReply, Call, Reply, WorkerStart } from './protocol.ts';
+
+/** Calls that share one fsync at most: enough to amortise it, few enough not to hold up the first. */
+const MAX_BATCH = 256;
+
+const MESSAGES: Partial<Record<Extract<Reply, { ok: false }>['code'], string>> = {
+  storage_full: 'The disk is full, so nothing can be accepted until there is room.',
+  storage_failed: 'The journal could not be written.',
+  internal: 'The journal met an error that it did not expect.',
+  data_dir_in_use: 'Another image-server process uses this data directory. Stop it, or set another data_dir.',
+  journal_unreadable: 'The journal in the data directory cannot be opened by this version.',
+};
+
+interface Waiting extends Call {
+  resolve(value: unknown): void;
+  reject(error: AppError): void;
+}
+
+/** Options of `openSqliteJournal`. */
+export interface SqliteJournalOptions {
+  /** Absolute folder of the journal's files; made when missing. One process at a time. */
+  readonly dir: string;
+  /** Hears when the journal's thread dies: nothing can be accepted or finished any more. */
+  onFatal(error: AppError): void;
+}
+
+/**
+ * Opens the journal in SQLite, in a worker thread, so that an fsync never stops the event loop. Callers that come
+ * while a commit is under way share the next one.
+ * Throws `data_dir_in_use` or `journal_unreadable`.
+ */
+export async function openSqliteJournal({ dir, onFatal }: SqliteJournalOptions): Promise<Journal> {
+  const worker = new Worker(new URL(`./worker${extname(import.meta.url)}`, import.meta.url), { workerData: { dir } });
+  const [start] = (await once(worker, 'message')) as [WorkerStart];
+  if (start.kind === 'failed') {
+    await worker.terminate();
+    throw failure(start.code, start.detail);
+  }
+
+  const waiting: Waiting[] = [];
+  const listeners: ((events: readonly LoggedEvent[]) => void)[] = [];
+  let underWay: readonly Waiting[] = [];
+  let lastSeq = start.lastSeq;
+  let closed: Promise<unknown> | undefined;
+  let dead: AppError | undefined;
+
+  worker.on('message', ({ replies, events }: BatchReply) => {
+    const answered = underWay;
+    underWay = [];
+    lastSeq = events.at(-1)?.event.seq ?? lastSeq;
+    if (events.length > 0) for (const listener of listeners) listener(events);
+    for (const [index, call] of answered.entries()) settle(call, replies[index]);
+    send();
+  });
+  worker.on('error', die);
+  worker.on('exit', () => {
+    if (closed === undefined) die(new Error('the journal’s thread has ended'));
+  });
+
+  function die(cause: Error): void {
+    if (dead !== undefined) return;
+    dead = new AppError('storage_failed', 'The journal has stopped working.', { cause });
+    for (const call of [...underWay, ...waiting.splice(0)]) call.reject(dead);
+    underWay = [];
+    onFatal(dead);
+  }
+
+  function send(): void {
+    if (underWay.length > 0 || waiting.length === 0) return;
+    underWay = waiting.splice(0, MAX_BATCH);
+    worker.postMessage({ calls: underWay.map(({ operation, call }) => ({ operation, call })) });
+  }
+
+  function call<O extends keyof JournalOperations>(operation: O): Journal[O] {
+    const enqueue = (argument: unknown) =>
+      new Promise((resolve, reject) => {
+        if (dead !== undefined || closed !== undefined) {
+          reject(dead ?? new AppError('draining', 'The journal is closed.'));
+          return;
+        }
+        waiting.push({ operation, call: argument, resolve, reject });
+        send();
+      });
+    // The thread answers each operation with its own kind of value.
+    return enqueue as Journal[O];
+  }
+
+  return {
+    logId: start.logId,
+    get lastSeq() {
+      return lastSeq;
+    },
+    onEvents: (listener) => void listeners.push(listener),
+    async close() {
+      closed ??= finish();
+      await closed;
+    },
+    accept: call('accept'),
+    claim: call('claim'),
+    noteRemoteId: call('noteRemoteId'),
+    settle: call('settle'),
+    finish: call('finish'),
+    endAttempt: call('endAttempt'),
+    release: call('release'),
+    recover: call('recover'),
+    findRender: call('findRender'),
+    findImage: call('findImage'),
+    note: call('note'),
+    eventsAfter: call('eventsAfter'),
+    queueStats: call('queueStats'),
+    probe: call('probe'),
+  };
+
+  async function finish(): Promise<void> {
+    if (dead !== undefined) return;
+    const exit = once(worker, 'exit');
+    // Whatever waits goes out as the last batches; the thread takes messages in order.
+    while (waiting.length > 0 || underWay.length > 0) await once(worker, 'message');
+    worker.postMessage('close');
+    await exit;
+  }
+}
+
+function settle(call: Waiting, reply: Reply | undefined): void {
+  if (reply?.ok) call.resolve(reply.value);
+  else call.reject(failure(reply?.code ?? 'internal', reply?.detail ?? 'the thread did not answer'));
+}
+
+function failure(code: Extract<Reply, { ok: false }>['code'], detail: string): AppError {
+  return new AppError(code, MESSAGES[code] ?? 'The journal failed.', { cause: new Error(detail) });
+}

@@ -1,0 +1,45 @@
+import type { JournalOperations } from '../journal.ts';
+import type { JournalContext } from './context.ts';
+import { readEvent, readImage, readRender } from './rows.ts';
+
+type Queries = Pick<JournalOperations, 'findRender' | 'findImage' | 'eventsAfter' | 'queueStats'>;
+
+/** What the journal answers without changing anything. */
+export function createQueries({ one, all, complete }: JournalContext): Queries {
+  return {
+    findRender({ id, owner }) {
+      const row =
+        one('SELECT * FROM renders WHERE id = $id', { id }) ??
+        one('SELECT * FROM renders WHERE request_id = $id ORDER BY owner = $owner DESC, ord DESC LIMIT 1', {
+          id,
+          owner,
+        });
+      return row && complete(readRender(row));
+    },
+
+    findImage({ imageId }) {
+      const row = one('SELECT * FROM images WHERE image_id = $imageId', { imageId });
+      return row && readImage(row);
+    },
+
+    eventsAfter({ since, limit }) {
+      return all('SELECT * FROM events WHERE seq > $since ORDER BY seq LIMIT $limit', { since, limit }).map(readEvent);
+    },
+
+    queueStats() {
+      const rows = all(
+        `SELECT generator, sum(queued) AS queued, sum(1 - queued) AS running,
+           min(CASE WHEN queued THEN created_at END) AS oldest
+         FROM (SELECT generator, 1 AS queued, created_at FROM works WHERE status = 'queued'
+           UNION ALL SELECT generator, 0, created_at FROM works WHERE status = 'running')
+         GROUP BY generator`,
+      );
+      return rows.map(({ generator, queued, running, oldest }) => ({
+        generator: String(generator),
+        queued: Number(queued),
+        running: Number(running),
+        oldestAt: oldest === null ? undefined : Number(oldest),
+      }));
+    },
+  };
+}

@@ -1,0 +1,164 @@
+import type { SQLOutputValue } from 'node:sqlite';
+import { z } from 'zod';
+import type { NewEvent } from '../../messages/events.ts';
+import { eventBodies } from '../../messages/events.ts';
+import { attemptOutcome, imageFormat, publicError, renderStatus, timings } from '../../messages/outputs.ts';
+import { acceptedRequest } from '../../messages/render.ts';
+import type { AttemptRecord, ImageRecord, LoggedEvent, RenderImage, RenderRecord, WorkSpec } from '../journal.ts';
+
+/** A row as the database gives it. */
+export type Row = Record<string, SQLOutputValue>;
+
+const door = z.enum(['rest', 'bus']);
+const optionalTime = z
+  .int()
+  .nullable()
+  .transform((value) => value ?? undefined);
+
+function json<S extends z.ZodType>(schema: S) {
+  return z
+    .string()
+    .transform((text): unknown => JSON.parse(text))
+    .pipe(schema);
+}
+
+function optionalJson<S extends z.ZodType>(schema: S) {
+  return z
+    .string()
+    .nullable()
+    .transform((text): unknown => (text === null ? undefined : JSON.parse(text)))
+    .pipe(schema.optional());
+}
+
+const renderRow = z.object({
+  id: z.string(),
+  owner: z.string(),
+  door,
+  request_id: z.string(),
+  body_hash: z.string(),
+  work_id: z.string(),
+  status: renderStatus,
+  generator: z.string(),
+  priority: z.int(),
+  timeout_ms: z.int(),
+  request: json(acceptedRequest),
+  ignored: json(z.array(z.string())),
+  timings: optionalJson(timings),
+  error: optionalJson(publicError),
+  created_at: z.int(),
+  started_at: optionalTime,
+  finished_at: optionalTime,
+});
+
+/** A row of `renders`, without what stands in other tables. */
+export function readRender(row: Row): Omit<RenderRecord, 'attempts' | 'images' | 'queuePosition'> {
+  const { request_id, body_hash, work_id, timeout_ms, created_at, started_at, finished_at, ...same } =
+    renderRow.parse(row);
+  return {
+    ...same,
+    requestId: request_id,
+    bodyHash: body_hash,
+    workId: work_id,
+    timeoutMs: timeout_ms,
+    createdAt: created_at,
+    startedAt: started_at,
+    finishedAt: finished_at,
+  };
+}
+
+const attemptRow = z.object({
+  attempt: z.int(),
+  generator: z.string(),
+  started_at: z.int(),
+  ended_at: optionalTime,
+  outcome: attemptOutcome.nullable().transform((value) => value ?? undefined),
+  error: optionalJson(publicError),
+  remote_id: z
+    .string()
+    .nullable()
+    .transform((value) => value ?? undefined),
+});
+
+/** A row of `attempts`. */
+export function readAttempt(row: Row): AttemptRecord {
+  const { started_at, ended_at, remote_id, ...same } = attemptRow.parse(row);
+  return { ...same, startedAt: started_at, endedAt: ended_at, remoteId: remote_id };
+}
+
+const imageRow = z.object({
+  image_id: z.string(),
+  format: imageFormat,
+  width: z.int(),
+  height: z.int(),
+  bytes: z.int(),
+});
+
+/** A row of `images`. */
+export function readImage(row: Row): ImageRecord {
+  const { image_id, format, width, height, bytes } = imageRow.parse(row);
+  return { imageId: image_id, format, width, height, bytes };
+}
+
+/** A row of `render_images` joined with its image. */
+export function readRenderImage(row: Row): RenderImage {
+  return { ...readImage(row), seed: z.int().parse(row.seed) };
+}
+
+const inputId = z.string().optional();
+const workSpec = z.object({
+  prompt: z.string(),
+  negativePrompt: z.string().optional(),
+  width: z.int(),
+  height: z.int(),
+  seed: z.int(),
+  numImages: z.int(),
+  steps: z.int().optional(),
+  guidanceScale: z.number().optional(),
+  strength: z.number().optional(),
+  style: z.string().optional(),
+  loras: z.array(z.object({ path: z.string(), scale: z.number() })).optional(),
+  era: z.string().optional(),
+  biome: z.string().optional(),
+  referenceImage: inputId,
+  depthMap: inputId,
+  mask: inputId,
+  outputFormat: imageFormat,
+  quality: z.int(),
+});
+
+const workRow = z.object({
+  id: z.string(),
+  generator: z.string(),
+  status: z.enum(['queued', 'running', 'succeeded', 'failed', 'abandoned']),
+  priority: z.int(),
+  lane: z.int(),
+  ord: z.int(),
+  attempts: z.int(),
+  spec: json(workSpec),
+});
+
+/** A row of `works`. */
+export function readWork(row: Row): z.infer<typeof workRow> & { spec: WorkSpec } {
+  return workRow.parse(row);
+}
+
+const eventRow = z.object({
+  seq: z.int(),
+  at: z.int(),
+  owner: z.string(),
+  door,
+  body: z.string().transform((text): unknown => JSON.parse(text)),
+});
+const eventTypes = Object.entries(eventBodies).map(([type, body]) => body.extend({ type: z.literal(type) }));
+const eventBody = z.discriminatedUnion('type', eventTypes as [(typeof eventTypes)[number]]);
+
+/** A row of `events`. */
+export function readEvent(row: Row): LoggedEvent {
+  const { seq, at, body, ...caller } = eventRow.parse(row);
+  return { ...caller, event: numbered(eventBody.parse(body) as NewEvent, seq, at) };
+}
+
+/** An event with its place in the log, as every transport shows it. */
+export function numbered(event: NewEvent, seq: number, at: number): LoggedEvent['event'] {
+  return Object.assign({ seq, time: new Date(at).toISOString() }, event);
+}

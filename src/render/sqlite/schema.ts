@@ -1,0 +1,99 @@
+/**
+ * The journal's schema, one step a version; `PRAGMA user_version` says how many a file has had. Steps are only ever
+ * added. Times are ms since 1970. A render is what a caller asked for, a work what a generator does about it.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
+  CREATE TABLE works (
+    ord INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    generator TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('queued', 'running', 'succeeded', 'failed', 'abandoned')),
+    priority INTEGER NOT NULL,
+    lane INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    spec TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX works_queue ON works (generator, priority DESC, lane, ord) WHERE status = 'queued';
+  CREATE INDEX works_running ON works (generator) WHERE status = 'running';
+
+  CREATE TABLE work_inputs (
+    work_id TEXT NOT NULL REFERENCES works (id),
+    role TEXT NOT NULL,
+    image_id TEXT NOT NULL,
+    PRIMARY KEY (work_id, role)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX work_inputs_image ON work_inputs (image_id);
+
+  CREATE TABLE attempts (
+    work_id TEXT NOT NULL REFERENCES works (id),
+    attempt INTEGER NOT NULL,
+    generator TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    outcome TEXT,
+    error TEXT,
+    remote_id TEXT,
+    PRIMARY KEY (work_id, attempt)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE INDEX attempts_open ON attempts (work_id) WHERE ended_at IS NULL;
+
+  CREATE TABLE renders (
+    ord INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    door TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    body_hash TEXT NOT NULL,
+    work_id TEXT NOT NULL REFERENCES works (id),
+    status TEXT NOT NULL CHECK (status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+    generator TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    timeout_ms INTEGER NOT NULL,
+    request TEXT NOT NULL,
+    ignored TEXT NOT NULL,
+    timings TEXT,
+    error TEXT,
+    created_at INTEGER NOT NULL,
+    started_at INTEGER,
+    finished_at INTEGER,
+    UNIQUE (owner, request_id)
+  ) STRICT;
+  CREATE INDEX renders_request ON renders (request_id);
+  CREATE INDEX renders_work ON renders (work_id);
+  CREATE INDEX renders_active ON renders (generator, owner) WHERE status IN ('queued', 'running');
+
+  CREATE TABLE images (
+    image_id TEXT PRIMARY KEY,
+    format TEXT NOT NULL,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE render_images (
+    render_id TEXT NOT NULL REFERENCES renders (id),
+    idx INTEGER NOT NULL,
+    image_id TEXT NOT NULL REFERENCES images (image_id),
+    seed INTEGER NOT NULL,
+    PRIMARY KEY (render_id, idx)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX render_images_image ON render_images (image_id);
+
+  CREATE TABLE events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    door TEXT NOT NULL,
+    render_id TEXT,
+    body TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX events_render ON events (render_id) WHERE render_id IS NOT NULL;
+  `,
+];

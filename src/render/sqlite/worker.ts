@@ -1,0 +1,128 @@
+import { randomUUID } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { ErrorCode } from '../../errors.ts';
+import type { LoggedEvent } from '../journal.ts';
+import { createOperations } from './operations.ts';
+import type { BatchReply, Call, Reply, WorkerStart } from './protocol.ts';
+import { MIGRATIONS } from './schema.ts';
+
+// SQLite's result codes: https://www.sqlite.org/rescode.html
+const SQLITE_BUSY = 5;
+const SQLITE_FULL = 13;
+
+const port = parentPort;
+if (port === null) throw new Error('the journal’s worker must run as a worker thread');
+
+/** Why the journal is not opened although nothing is broken. */
+class Refusal extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+interface Open {
+  readonly database: DatabaseSync;
+  readonly lock: DatabaseSync;
+}
+
+function open(dir: string): Open {
+  mkdirSync(dir, { recursive: true });
+  // The lock is a file of its own, so that the journal can be read by other programs; it ends with the process.
+  const lock = new DatabaseSync(join(dir, 'lock'), { timeout: 0 });
+  try {
+    lock.exec('BEGIN EXCLUSIVE');
+  } catch (error) {
+    if (sqliteCode(error) === SQLITE_BUSY) throw new Refusal('data_dir_in_use', 'another process holds the lock');
+    throw error;
+  }
+  const database = new DatabaseSync(join(dir, 'journal.db'));
+  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
+  migrate(database);
+  return { database, lock };
+}
+
+function migrate(database: DatabaseSync): void {
+  const version = Number(database.prepare('PRAGMA user_version').get()?.user_version);
+  if (version > MIGRATIONS.length) {
+    throw new Refusal('journal_unreadable', `its schema is version ${version}, newer than ${MIGRATIONS.length}`);
+  }
+  for (const [index, step] of MIGRATIONS.entries()) {
+    if (index < version) continue;
+    database.exec(`BEGIN IMMEDIATE; ${step} PRAGMA user_version = ${index + 1}; COMMIT`);
+  }
+  database.prepare(`INSERT INTO meta (key, value) VALUES ('log_id', ?) ON CONFLICT DO NOTHING`).run(randomUUID());
+}
+
+function serve({ database, lock }: Open): void {
+  const written: LoggedEvent[] = [];
+  const operations = createOperations(database, written);
+  port?.on('message', (message: { calls: readonly Call[] } | 'close') => {
+    if (message === 'close') {
+      database.exec('PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)');
+      database.close();
+      lock.close();
+      port.close();
+      return;
+    }
+    port.postMessage(commit(message.calls));
+  });
+  const logId = database.prepare(`SELECT value FROM meta WHERE key = 'log_id'`).get()?.value;
+  const lastSeq = database.prepare('SELECT max(seq) AS seq FROM events').get()?.seq ?? 0;
+  port?.postMessage({ kind: 'ready', logId: String(logId), lastSeq: Number(lastSeq) } satisfies WorkerStart);
+
+  /** Group commit: every call of the batch has its own savepoint, and all become durable together. */
+  function commit(calls: readonly Call[]): BatchReply {
+    written.length = 0;
+    try {
+      database.exec('BEGIN IMMEDIATE');
+      const replies = calls.map(answer);
+      database.exec('COMMIT');
+      return { replies, events: [...written] };
+    } catch (error) {
+      if (database.isTransaction) database.exec('ROLLBACK');
+      const failure: Reply = { ok: false, ...describe(error, 'storage_failed') };
+      return { replies: calls.map(() => failure), events: [] };
+    }
+  }
+
+  function answer({ operation, call }: Call): Reply {
+    const mark = written.length;
+    database.exec('SAVEPOINT one_call');
+    try {
+      // Each operation takes its own kind of call; the client's types pair them.
+      const value = (operations[operation] as (call: unknown) => unknown)(call);
+      database.exec('RELEASE one_call');
+      return { ok: true, value };
+    } catch (error) {
+      // A full disk can end the whole transaction, savepoints included: then no call of the batch stands.
+      if (!database.isTransaction) throw error;
+      database.exec('ROLLBACK TO one_call; RELEASE one_call');
+      written.length = mark;
+      return { ok: false, ...describe(error, sqliteCode(error) === undefined ? 'internal' : 'storage_failed') };
+    }
+  }
+}
+
+function describe(error: unknown, otherwise: ErrorCode): { code: ErrorCode; detail: string } {
+  const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  if (error instanceof Refusal) return { code: error.code, detail };
+  return { code: sqliteCode(error) === SQLITE_FULL ? 'storage_full' : otherwise, detail };
+}
+
+/** The primary result code when SQLite itself threw. */
+function sqliteCode(error: unknown): number | undefined {
+  const code = error instanceof Error && 'errcode' in error ? error.errcode : undefined;
+  return typeof code === 'number' ? code & 0xff : undefined;
+}
+
+try {
+  serve(open(String(workerData.dir)));
+} catch (error) {
+  port.postMessage({ kind: 'failed', ...describe(error, 'journal_unreadable') } satisfies WorkerStart);
+}
