@@ -49,7 +49,7 @@ export const eventBodies = {
   }),
   RenderCancelled: z.object({ ...aboutRender, ...place, generator: z.string(), code: codes, message: z.string() }),
   GeneratorState: z.object({ generator: z.string(), state: generatorState, reason: z.string().optional() }),
-  ServerDraining: z.object({}),
+  ServerDraining: z.object({ grace_ms: z.number() }),
 } as const;
 
 /** Name of a journalled event. */

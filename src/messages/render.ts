@@ -9,7 +9,7 @@ const { reference_image: _r, depth_map: _d, mask: _m, request_id: _i, ...plainFi
 type Plain = typeof plainFields;
 
 /** The request as it was accepted: what the caller set, with input images by content. */
-const acceptedRequest = z.object({
+export const acceptedRequest = z.object({
   ...(Object.fromEntries(
     Object.entries(plainFields).map(([name, { schema }]) => [name, name === 'prompt' ? schema : schema.optional()]),
   ) as { [F in Exclude<keyof Plain, 'prompt'>]: z.ZodOptional<Plain[F]['schema']> } & {

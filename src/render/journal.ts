@@ -189,6 +189,8 @@ export interface JournalOperations {
   note(call: { event: NewEvent; at: number }): void;
   /** Events after `since`, oldest first. */
   eventsAfter(call: { since: number; limit: number }): readonly LoggedEvent[];
+  /** The events that ended a render: its `ImageReady`s, or why there are none. */
+  lastEvents(call: { renderId: string }): readonly LoggedEvent[];
   queueStats(call: Record<string, never>): readonly QueueStats[];
   /** Writes and commits something, to learn whether that works. */
   probe(call: { at: number }): void;

@@ -112,6 +112,7 @@ export async function openSqliteJournal({ dir, onFatal }: SqliteJournalOptions):
     findImage: call('findImage'),
     note: call('note'),
     eventsAfter: call('eventsAfter'),
+    lastEvents: call('lastEvents'),
     queueStats: call('queueStats'),
     probe: call('probe'),
   };

@@ -2,7 +2,7 @@ import type { JournalOperations } from '../journal.ts';
 import type { JournalContext } from './context.ts';
 import { readEvent, readImage, readRender } from './rows.ts';
 
-type Queries = Pick<JournalOperations, 'findRender' | 'findImage' | 'eventsAfter' | 'queueStats'>;
+type Queries = Pick<JournalOperations, 'findRender' | 'findImage' | 'eventsAfter' | 'lastEvents' | 'queueStats'>;
 
 /** What the journal answers without changing anything. */
 export function createQueries({ one, all, complete }: JournalContext): Queries {
@@ -24,6 +24,14 @@ export function createQueries({ one, all, complete }: JournalContext): Queries {
 
     eventsAfter({ since, limit }) {
       return all('SELECT * FROM events WHERE seq > $since ORDER BY seq LIMIT $limit', { since, limit }).map(readEvent);
+    },
+
+    lastEvents({ renderId }) {
+      return all(
+        `SELECT * FROM events WHERE render_id = $renderId AND type IN ('ImageReady', 'RenderFailed', 'RenderCancelled')
+         ORDER BY seq`,
+        { renderId },
+      ).map(readEvent);
     },
 
     queueStats() {
