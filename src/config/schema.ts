@@ -2,7 +2,10 @@ import { z } from 'zod';
 
 const seconds = z.number().positive();
 
-/** One section a table of config.toml; each key has its default, and a sentence with its unit. */
+/**
+ * One section a table of config.toml; each key has its default, and a sentence with its unit. A key without a default
+ * has an example, which stands commented out in config.toml.
+ */
 export const configSchema = z.strictObject({
   cache_dir: z.string().min(1).default('images').describe('Folder of the images; relative to the working directory'),
   data_dir: z.string().min(1).default('data').describe('Folder of the journal; one process at a time'),
@@ -17,7 +20,8 @@ export const configSchema = z.strictObject({
       public_url: z
         .url({ protocol: /^https?$/ })
         .optional()
-        .describe('Base of the image links, when behind a proxy'),
+        .describe('Base of the image links, when behind a proxy')
+        .meta({ examples: ['https://images.example.org'] }),
       allowed_origins: z
         .array(z.url())
         .default([])
@@ -87,7 +91,8 @@ export const configSchema = z.strictObject({
       file_roots: z
         .array(z.string().min(1))
         .optional()
-        .describe('Folders that bus messages may name images in; default: the temporary directory and cache_dir'),
+        .describe('Folders that bus messages may name images in; default: the temporary directory and cache_dir')
+        .meta({ examples: [['/srv/depth-maps', '/tmp']] }),
       max_pixels: z.int().min(1).default(16_800_000).describe('Most pixels of an input image'),
       max_bytes: z.int().min(1).default(20_971_520).describe('Largest input image, in bytes'),
     })
@@ -98,11 +103,19 @@ export const configSchema = z.strictObject({
         .enum(['placeholder', 'existing'])
         .default('placeholder')
         .describe('Draw the request as text, or show images of a folder by era and biome'),
-      images_dir: z.string().min(1).optional().describe('Folder of the images for the style existing; only read'),
+      images_dir: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('Folder of the images for the style existing; only read')
+        .meta({ examples: ['media/images'] }),
       delay_s: z.number().min(0).max(3600).default(0).describe('Seconds that each image takes at least'),
       steps: z.int().min(1).max(1000).default(4).describe('Progress steps of an image when the request names none'),
       concurrency: z.int().min(1).max(64).default(1).describe('Renders at the same time'),
-      timeout: seconds.optional().describe('Seconds that a render may take; default: that of [generator]'),
+      timeout: seconds
+        .optional()
+        .describe('Seconds that a render may take; default: that of [generator]')
+        .meta({ examples: [60] }),
     })
     .prefault({}),
 });

@@ -27,7 +27,19 @@ export const imageSource = z
 /** An input image as callers name it. */
 export type ImageSource = z.infer<typeof imageSource>;
 
-const side = z.int().min(MIN_SIDE).max(MAX_SIDE);
+const side = integer(MIN_SIDE, MAX_SIDE);
+
+/** A whole number in a range, both ends included. */
+function integer(min: number, max: number) {
+  const error = `must be a whole number from ${min} to ${max}`;
+  return z.int({ error }).min(min, { error }).max(max, { error });
+}
+
+/** A number in a range, both ends included. */
+function number(min: number, max: number) {
+  const error = `must be a number from ${min} to ${max}`;
+  return z.number({ error }).min(min, { error }).max(max, { error });
+}
 
 /** How the bus reads a field: Python's pydantic turns `"512"`, `512.0` and `true` into 512, so we do too. */
 export type Coercion = 'none' | 'integer' | 'side' | 'seed' | 'number' | 'fraction' | 'boolean' | 'source';
@@ -71,18 +83,18 @@ export const renderRequestFields = {
   generator: experimance(z.string().min(1).max(64).describe('Which generator renders; see /v1/generators')),
   width: experimance(side.describe('Pixels'), 'side'),
   height: experimance(side.describe('Pixels'), 'side'),
-  seed: experimance(z.int().min(0).max(MAX_SEED).describe('Random when absent; the result states it'), 'seed'),
-  num_images: field(z.int().min(1).max(MAX_IMAGES).describe('Image i has seed + i. Default 1'), 'integer'),
-  steps: field(z.int().min(1).max(1000).describe("Denoising steps. Default: the generator's"), 'integer'),
-  guidance_scale: field(z.number().min(0).max(100).describe('How strictly the prompt is followed'), 'number'),
+  seed: experimance(integer(0, MAX_SEED).describe('Random when absent; the result states it'), 'seed'),
+  num_images: field(integer(1, MAX_IMAGES).describe('Image i has seed + i. Default 1'), 'integer'),
+  steps: field(integer(1, 1000).describe("Denoising steps. Default: the generator's"), 'integer'),
+  guidance_scale: field(number(0, 100).describe('How strictly the prompt is followed'), 'number'),
   strength: experimance(
-    z.number().min(0).max(1).describe('How far to leave the reference image: 0 keeps it, 1 ignores it'),
+    number(0, 1).describe('How far to leave the reference image: 0 keeps it, 1 ignores it'),
     'fraction',
   ),
   style: experimance(z.string().min(1).max(200).describe('A style that the generator knows')),
   loras: field(
     z
-      .array(z.strictObject({ path: z.string().min(1).max(1000), scale: z.number().min(-10).max(10) }))
+      .array(z.strictObject({ path: z.string().min(1).max(1000), scale: number(-10, 10) }))
       .max(16)
       .describe('LoRA weights to mix in'),
   ),
@@ -92,13 +104,14 @@ export const renderRequestFields = {
   era: experimance(z.string().min(1).max(64).describe('Era of the scene, one of the project’s')),
   biome: experimance(z.string().min(1).max(64).describe('Biome of the scene, one of the project’s')),
   output_format: field(imageFormat.describe('Default png; on the bus as configured')),
-  quality: field(z.int().min(1).max(100).describe('Quality of a lossy format. Default 90'), 'integer'),
-  priority: field(
-    z.int().min(-10).max(10).describe('Higher first; equal ones in order of arrival. Default 0'),
-    'integer',
-  ),
+  quality: field(integer(1, 100).describe('Quality of a lossy format. Default 90'), 'integer'),
+  priority: field(integer(-10, 10).describe('Higher first; equal ones in order of arrival. Default 0'), 'integer'),
   timeout_s: field(
-    z.number().positive().max(86_400).describe("Seconds from the first start. Default: the generator's"),
+    z
+      .number({ error: 'must be a number of seconds above 0' })
+      .positive({ error: 'must be above 0' })
+      .max(86_400, { error: 'must be at most 86400' })
+      .describe("Seconds from the first start. Default: the generator's"),
     'number',
   ),
   clear_queue: experimance(

@@ -35,13 +35,6 @@ export interface TolerantRequest {
   readonly ignored: readonly RenderRequestField[];
 }
 
-/** `value` as REST reads it. Throws `invalid_request` with one issue per bad field. */
-export function parseStrictRequest(value: unknown): RenderRequest {
-  const parsed = strictRenderRequest.safeParse(value);
-  if (!parsed.success) throw invalidRequest(toFieldIssues(parsed.error.issues));
-  return withoutNulls(parsed.data);
-}
-
 /**
  * `value` as the bus reads it: Python-like conversions, sizes clamped, bad values in fields that Experimance does not
  * know dropped. Throws `invalid_request` for what Experimance's own server would refuse too.
@@ -64,10 +57,15 @@ export function parseTolerantRequest(value: unknown): TolerantRequest {
 export function toFieldIssues(issues: readonly z.core.$ZodIssue[]): FieldIssue[] {
   return issues.flatMap((issue) => {
     if (issue.code === 'unrecognized_keys') {
-      return issue.keys.map((key) => ({ path: [...issue.path, key].join('.'), message: 'is not a known field' }));
+      return issue.keys.map((key) => unknownField([...issue.path, key].join('.')));
     }
     return [{ path: issue.path.join('.'), message: issue.message }];
   });
+}
+
+/** The issue with a key that no schema has. */
+export function unknownField(path: string): FieldIssue {
+  return { path, message: 'is not a known field' };
 }
 
 /** An `invalid_request` whose message names every field in `issues`. */
@@ -76,7 +74,8 @@ export function invalidRequest(issues: readonly FieldIssue[]): AppError {
   return new AppError('invalid_request', summary.slice(0, 2000), { issues: issues.slice(0, 50) });
 }
 
-function withoutNulls(data: Nullish): RenderRequest {
+/** A validated request with only what is set. */
+export function withoutNulls(data: Nullish): RenderRequest {
   return Object.fromEntries(
     Object.entries(data).filter(([, value]) => value !== null && value !== undefined),
   ) as RenderRequest;

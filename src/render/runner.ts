@@ -130,7 +130,7 @@ export function createRunner({ lanes, journal, store, images, hub, clock, log }:
     abort.signal.throwIfAborted();
     const renderMs = drawn - started;
     lane.meanMs = lane.meanMs === undefined ? renderMs : 0.8 * lane.meanMs + 0.2 * renderMs;
-    return { images: stored, renderMs, storeMs: clock.elapsed() - drawn };
+    return { images: stored, renderMs: tenths(renderMs), storeMs: tenths(clock.elapsed() - drawn) };
   }
 
   async function loadWork(workId: string, spec: WorkSpec): Promise<Work> {
@@ -270,6 +270,11 @@ export function createRunner({ lanes, journal, store, images, hub, clock, log }:
       handBack();
     },
   };
+}
+
+/** Ms, to a tenth: what a reader can use. */
+function tenths(ms: number): number {
+  return Math.round(ms * 10) / 10;
 }
 
 function contextOf({ workId, attempt, generator, waiters }: ClaimedWork) {

@@ -1,0 +1,253 @@
+import { tmpdir } from 'node:os';
+import packageJson from '../package.json' with { type: 'json' };
+import type { Config } from './config/schema.ts';
+import { AppError, asAppError } from './errors.ts';
+import type { GeneratorHealth, ImageGenerator } from './generators/generator.ts';
+import { GENERATOR_NAMES, generatorFactories, generatorSettings } from './generators/index.ts';
+import type { NewEvent } from './messages/events.ts';
+import { PROJECTS } from './messages/projects.ts';
+import { createHealth } from './observe/health.ts';
+import type { Log } from './observe/log.ts';
+import { createMetrics } from './observe/metrics.ts';
+import { createRenderLog } from './observe/render-log.ts';
+import type { Clock } from './render/clock.ts';
+import { systemClock } from './render/clock.ts';
+import { createHub } from './render/hub.ts';
+import type { Journal } from './render/journal.ts';
+import type { Links } from './render/present.ts';
+import { createRunner } from './render/runner.ts';
+import type { RenderService, ServedGenerator } from './render/service.ts';
+import { createRenderService } from './render/service.ts';
+import { openSqliteJournal } from './render/sqlite/journal.ts';
+import { createImages } from './store/convert.ts';
+import { createFileImageStore } from './store/file-image-store.ts';
+import { createInputReader } from './store/inputs.ts';
+import { addEventRoutes, createEventStream } from './transports/events.ts';
+import type { HttpServer } from './transports/http/server.ts';
+import { createHttpServer, listen } from './transports/http/server.ts';
+import { addOperationsRoutes } from './transports/operations.ts';
+import { addRestRoutes } from './transports/rest.ts';
+import type { BusTransport } from './transports/zeromq.ts';
+import { createBusTransport } from './transports/zeromq.ts';
+
+/** Name and version, as the server gives them on the wire. */
+export const SERVER = `experimance-image-server/${packageJson.version}`;
+
+/** What a test may put in the place of a part; by default the real ones. */
+export interface Overrides {
+  readonly clock?: Clock;
+  /** By name; each takes the place of the generator of that name, or stands beside it. */
+  readonly generators?: ReadonlyMap<string, ImageGenerator>;
+}
+
+/** Options of `startImageServer`. */
+export interface ImageServerOptions {
+  readonly config: Config;
+  readonly log: Log;
+  /** As in `v24.11.0`. */
+  readonly nodeVersion: string;
+  /** Hears of an error after which the server cannot go on; it must then be stopped. */
+  onFatal(error: AppError): void;
+  readonly overrides?: Overrides;
+}
+
+/** The running server. */
+export interface ImageServerService {
+  /** Where it answers HTTP, as in `http://127.0.0.1:8080`. */
+  readonly url: string;
+  readonly renders: RenderService;
+  readonly http: HttpServer;
+  /** Stops taking renders, gives running ones `[http] drain_s`, and closes every part. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Builds the parts and starts them. Throws `config_invalid`, `data_dir_in_use`, `journal_unreadable`, `port_in_use`
+ * or `storage_failed` when it cannot; then nothing is left running.
+ */
+export async function startImageServer(options: ImageServerOptions): Promise<ImageServerService> {
+  await using parts = new AsyncDisposableStack();
+  const { config, log, onFatal } = options;
+  const clock = options.overrides?.clock ?? systemClock;
+  const images = createImages({ maxPixels: config.inputs.max_pixels, maxBytes: config.inputs.max_bytes });
+  const store = await createFileImageStore({ dir: config.cache_dir });
+  const journal = parts.adopt(await openSqliteJournal({ dir: config.data_dir, onFatal }), (opened) => opened.close());
+
+  const links = createLinks(config, store.pathOf);
+  const hub = createHub({
+    journal,
+    links,
+    onListenerError: (error) => log.error({ err: error }, 'a listener to events failed'),
+  });
+  hub.subscribe(createRenderLog(log));
+
+  const generators = createGenerators(options, images, clock);
+  parts.defer(() => closeAll([...generators.values()].map(({ generator }) => generator)));
+  const runner = createRunner({ lanes: [...generators.values()], journal, store, images, hub, clock, log });
+  const inputs = createInputReader({
+    images,
+    store,
+    maxBytes: config.inputs.max_bytes,
+    fileRoots: config.inputs.file_roots ?? [tmpdir(), config.cache_dir],
+  });
+  const renders = createRenderService({
+    journal,
+    hub,
+    runner,
+    acceptInput: inputs.accept,
+    generators,
+    defaultGenerator: config.generator.strategy,
+    project: PROJECTS[config.bus.project],
+    busFormat: config.bus.output_format,
+    maxQueued: config.queue.max_length,
+    links,
+    clock,
+  });
+
+  const metrics = createMetrics({
+    generators: [...generators.keys()],
+    queueStats: () => journal.queueStats({}),
+    lastSeq: () => journal.lastSeq,
+    subscribers: () => ({ websocket: stream.clients }),
+    now: clock.now,
+    version: packageJson.version,
+    nodeVersion: options.nodeVersion,
+  });
+  hub.subscribe(metrics.onEvent);
+  const stream = createEventStream({
+    renders,
+    clock,
+    log,
+    server: SERVER,
+    onDrop: (kind) => metrics.onSubscriberDrop('websocket', kind),
+    onClose: metrics.onSubscriberClose,
+  });
+  const bus = createBus(config, renders, log, metrics.onBusMessage);
+  const health = createHealth({
+    probeJournal: () => journal.probe({ at: clock.now() }),
+    probeStore: () => store.probe(),
+    draining: () => renders.draining,
+    generators: () => healthOf(generators),
+    bus: () => bus?.status(),
+    clock,
+    version: packageJson.version,
+  });
+
+  const http = await createHttpServer({
+    config: config.http,
+    log,
+    version: packageJson.version,
+    onAnswer: metrics.onHttp,
+    closeSockets: () => stream.close(),
+  });
+  parts.defer(() => http.close());
+  addRestRoutes(http, { renders, store, config: config.http });
+  addEventRoutes(http, stream);
+  addOperationsRoutes(http, { health, metrics });
+
+  const recovered = await journal.recover({ crashAttempts: config.generator.crash_attempts, at: clock.now() });
+  if (recovered.requeued + recovered.failed > 0) log.warn(recovered, 'renders were running when the server last died');
+  links.base = `http://${hostInUrl(config.http.host)}:${await listen(http, config.http)}`;
+  if (bus !== undefined) {
+    await bus.start();
+    parts.defer(() => bus.close());
+  }
+  for (const [name, { generator }] of generators) void startGenerator(name, generator);
+  log.info({ url: links.base, data_dir: config.data_dir, cache_dir: config.cache_dir }, 'the server is ready');
+
+  const running = parts.move();
+  return {
+    url: links.base,
+    renders,
+    http,
+    async stop() {
+      await bus?.stopReceiving();
+      await renders.drain(config.http.drain_s * 1000);
+      await running.disposeAsync();
+      log.info({}, 'the server has stopped');
+    },
+  };
+
+  /** HTTP is up before the model is; a generator that can never start for lack of a setting ends the program. */
+  async function startGenerator(name: string, generator: ImageGenerator): Promise<void> {
+    try {
+      await generator.start();
+      runner.wake(name);
+    } catch (thrown) {
+      const error = asAppError(thrown);
+      if (error.code === 'config_invalid') onFatal(error);
+      else log.error({ err: error, generator: name }, 'a generator could not be started');
+    }
+    await noteState(journal, name, generator.health(), clock, log);
+  }
+}
+
+function createGenerators(
+  { config, overrides }: ImageServerOptions,
+  drawing: ReturnType<typeof createImages>,
+  clock: Clock,
+) {
+  const served = new Map<string, ServedGenerator>();
+  for (const name of GENERATOR_NAMES) {
+    const generator = generatorFactories[name]({ config, drawing, clock });
+    served.set(name, { generator, ...generatorSettings(config, name) });
+  }
+  for (const [name, generator] of overrides?.generators ?? []) {
+    served.set(name, { generator, concurrency: 1, timeoutMs: config.generator.timeout * 1000 });
+  }
+  const { strategy } = config.generator;
+  if (!served.has(strategy)) {
+    const known = [...served.keys()].join(', ');
+    throw new AppError('config_invalid', `[generator] strategy = "${strategy}": must be one of ${known}`);
+  }
+  return served;
+}
+
+function createBus(
+  config: Config,
+  renders: RenderService,
+  log: Log,
+  onMessage: ReturnType<typeof createMetrics>['onBusMessage'],
+): BusTransport | undefined {
+  if (!config.bus.enabled) return undefined;
+  return createBusTransport({ config: config.bus, renders, log, onMessage });
+}
+
+function createLinks(
+  config: Config,
+  pathOf: (imageId: string, format: 'png' | 'jpeg') => string,
+): Links & { base: string } {
+  return {
+    /** Known once the server listens. */
+    base: '',
+    url(path) {
+      return `${config.http.public_url?.replace(/\/$/, '') ?? this.base}${path}`;
+    },
+    uri: (imageId, format) => `file://${pathOf(imageId, format)}`,
+    showPaths: ['127.0.0.1', '::1', 'localhost'].includes(config.http.host),
+  };
+}
+
+/** A host as it stands in a URL; a wildcard is reachable at loopback at least. */
+function hostInUrl(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+function healthOf(generators: ReadonlyMap<string, ServedGenerator>): [string, GeneratorHealth][] {
+  return [...generators].map(([name, { generator }]) => [name, generator.health()]);
+}
+
+async function noteState(journal: Journal, generator: string, health: GeneratorHealth, clock: Clock, log: Log) {
+  const { state, reason } = health;
+  const event: NewEvent = { type: 'GeneratorState', generator, state, ...(reason === undefined ? {} : { reason }) };
+  try {
+    await journal.note({ event, at: clock.now() });
+  } catch (error) {
+    log.error({ err: error, generator, state }, 'a generator’s state could not be journalled');
+  }
+}
+
+async function closeAll(generators: readonly ImageGenerator[]): Promise<void> {
+  await Promise.all(generators.map((generator) => generator.close()));
+}

@@ -1,0 +1,60 @@
+import { BlockList, isIP, isIPv6 } from 'node:net';
+import type { Config } from './schema.ts';
+
+/** A value that is fine by itself and wrong beside others. */
+export interface Refusal {
+  /** Dotted paths: the key that is refused, then those that it was compared with. */
+  readonly keys: readonly [string, ...string[]];
+  readonly reason: string;
+}
+
+/** What the schema cannot say: relations between keys, and addresses that would fail only when used. */
+export function crossCheck(config: Config): { refusals: Refusal[]; warnings: string[] } {
+  const refusals: Refusal[] = [];
+  const warnings: string[] = [];
+  if (!isLoopback(config.http.host)) {
+    if (config.auth.anonymous) warnings.push(openHostWarning(config.http.host));
+    else refusals.push({ keys: ['http.host', 'auth.anonymous'], reason: OPEN_HOST });
+  }
+  for (const name of ['requests', 'results'] as const) {
+    const reason = refuseBusAddress(config.bus[name]);
+    if (reason !== undefined) refusals.push({ keys: [`bus.${name}`], reason });
+  }
+  if (config.mock.style === 'existing' && config.mock.images_dir === undefined) {
+    refusals.push({
+      keys: ['mock.style', 'mock.images_dir'],
+      reason: 'this style needs [mock] images_dir, the folder of its images',
+    });
+  }
+  return { refusals, warnings };
+}
+
+const OPEN_HOST =
+  'anybody who reaches this address could render, for there are no API keys yet; use 127.0.0.1, ' +
+  'or put a proxy that checks its callers in front of 127.0.0.1, or allow everybody with [auth] anonymous = true';
+
+function openHostWarning(host: string): string {
+  return `[http] host = "${host}" with [auth] anonymous = true: anybody who reaches this address can render`;
+}
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+
+function isLoopback(host: string): boolean {
+  if (host.toLowerCase() === 'localhost') return true;
+  return isIP(host) !== 0 && loopback.check(host, isIPv6(host) ? 'ipv6' : 'ipv4');
+}
+
+function refuseBusAddress(address: string): string | undefined {
+  if (/^ipc:\/\/./.test(address)) return undefined;
+  const parts = /^tcp:\/\/(?<host>\[[^\]\s]+\]|[^:/;[\]\s]+):(?<port>\d+)$/.exec(address)?.groups;
+  if (parts === undefined) return 'expected tcp://HOST:PORT or ipc://PATH, such as "tcp://127.0.0.1:5564"';
+  const port = Number(parts.port);
+  if (port < 1 || port > 65_535) return 'expected a port from 1 to 65535';
+  if (parts.host === '*') return 'expected the address of the core, which this server connects to; * is for binding';
+  if (parts.host?.toLowerCase() === 'localhost') {
+    return `use tcp://127.0.0.1:${port}: localhost may mean the IPv6 address ::1, and the core listens on IPv4 only`;
+  }
+  return undefined;
+}

@@ -1,0 +1,110 @@
+import { resolve } from 'node:path';
+import type { FieldIssue } from '../errors.ts';
+import { crossCheck } from './cross-checks.ts';
+import { readEnvironment } from './environment.ts';
+import { readConfigFile } from './file.ts';
+import { readFlags } from './flags.ts';
+import type { Setting } from './keys.ts';
+import { badValue, configError, expectedOf } from './problems.ts';
+import type { Config } from './schema.ts';
+import { configSchema } from './schema.ts';
+
+/** Where the configuration comes from. `argv` holds the flags only, without program and command. */
+export interface ConfigInput {
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+}
+
+/** A configuration that is ready for use. */
+export interface LoadedConfig {
+  /** Its paths are absolute. */
+  readonly config: Config;
+  /** Absolute path of the TOML file, or `undefined` when there is none. */
+  readonly file: string | undefined;
+  /** Sentences for the log. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Defaults < TOML file < environment < flags. The file is `--config`, else `$IMAGE_SERVER_CONFIG`, else `config.toml`
+ * in `cwd` if it is there. Relative paths are taken from `cwd`, also those in the file, wherever it lies.
+ * Throws `config_invalid`, whose message has one line for each problem.
+ */
+export function loadConfig({ argv, env, cwd }: ConfigInput): LoadedConfig {
+  const flags = readFlags(argv);
+  const environment = readEnvironment(env);
+  const file = readConfigFile(nameFile(flags.file, env), cwd);
+  const settings = merge([...file.settings, ...environment.settings, ...flags.settings]);
+
+  const problems = [...file.problems, ...environment.problems, ...flags.problems];
+  const bad = refuseValues(settings);
+  problems.push(...bad);
+
+  // With the bad values left out, so that one run shows what else is wrong.
+  const valid = settings.filter(({ key }) => !bad.some(({ path }) => path === key.path));
+  const config = configSchema.parse(toInput(valid));
+  const { refusals, warnings } = crossCheck(config);
+  for (const { keys, reason } of refusals) {
+    // Beside a value that we could not read, a comparison would accuse the wrong one.
+    if (!file.readable || keys.some((path) => bad.some((problem) => problem.path === path))) continue;
+    problems.push(refuse(keys[0], reason, settings));
+  }
+
+  if (problems.length > 0) throw configError(problems);
+  return { config: resolvePaths(config, cwd), file: file.file, warnings };
+}
+
+function nameFile(flag: string | undefined, env: ConfigInput['env']) {
+  if (flag !== undefined) return { name: flag, origin: 'flag --config' };
+  const variable = env.IMAGE_SERVER_CONFIG;
+  if (variable === undefined || variable === '') return undefined;
+  return { name: variable, origin: 'environment variable IMAGE_SERVER_CONFIG' };
+}
+
+function merge(settings: readonly Setting[]): Setting[] {
+  return [...new Map(settings.map((setting) => [setting.key.path, setting])).values()];
+}
+
+function toInput(settings: readonly Setting[]): Record<string, unknown> {
+  const sections = Object.groupBy(settings, ({ key }) => key.section ?? '');
+  const entries = Object.entries(sections).map(([section, members = []]): [string, Record<string, unknown>] => [
+    section,
+    Object.fromEntries(members.map(({ key, value }) => [key.name, value])),
+  ]);
+  const { '': top = {}, ...tables } = Object.fromEntries(entries);
+  return { ...tables, ...top };
+}
+
+function refuseValues(settings: readonly Setting[]): FieldIssue[] {
+  const issues = configSchema.safeParse(toInput(settings)).error?.issues ?? [];
+  const problems = issues.flatMap(({ path }) =>
+    settings.flatMap((setting) => {
+      const { key, value, origin } = setting;
+      const depth = key.section === undefined ? 1 : 2;
+      if (path.slice(0, depth).join('.') !== key.path) return [];
+      const item = path[depth];
+      return [badValue(key, value, expectedOf(setting, typeof item === 'number' ? item : undefined), origin())];
+    }),
+  );
+  // A value can break two rules of the schema, and our words for both are the same.
+  return [...new Map(problems.map((problem) => [problem.message, problem])).values()];
+}
+
+function refuse(path: string, reason: string, settings: readonly Setting[]): FieldIssue {
+  const setting = settings.find(({ key }) => key.path === path);
+  if (setting === undefined) throw new Error(`the default of ${path} is refused: ${reason}`);
+  return badValue(setting.key, setting.value, reason, setting.origin());
+}
+
+function resolvePaths(config: Config, cwd: string): Config {
+  const { images_dir, ...mock } = config.mock;
+  const { file_roots, ...inputs } = config.inputs;
+  return {
+    ...config,
+    cache_dir: resolve(cwd, config.cache_dir),
+    data_dir: resolve(cwd, config.data_dir),
+    inputs: { ...inputs, ...(file_roots && { file_roots: file_roots.map((root) => resolve(cwd, root)) }) },
+    mock: { ...mock, ...(images_dir && { images_dir: resolve(cwd, images_dir) }) },
+  };
+}

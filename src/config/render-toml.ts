@@ -1,0 +1,53 @@
+import { stringify } from 'smol-toml';
+import type { ConfigKey } from './keys.ts';
+import { CONFIG_KEYS, CONFIG_SECTIONS } from './keys.ts';
+import { expectation } from './problems.ts';
+
+const WIDTH = 120;
+
+const HEAD =
+  'Every key of the image server, with its default; keys that are commented out have none. Environment variables ' +
+  'override this file, and flags override both: IMAGE_SERVER__HTTP__PORT=8081, --http.port 8081. Relative paths are ' +
+  'taken from the working directory. Written by scripts/generate-config.ts.';
+
+/** The text of config.toml: every key with its sentence and its default, or an example where it has none. */
+export function renderConfigToml(): string {
+  const blocks = [comment(HEAD), ...renderKeys(undefined)];
+  for (const section of CONFIG_SECTIONS) blocks.push(`[${section}]`, ...renderKeys(section));
+  return `${blocks.join('\n\n')}\n`;
+}
+
+function renderKeys(section: string | undefined): string[] {
+  return CONFIG_KEYS.filter((key) => key.section === section).map(renderKey);
+}
+
+function renderKey(key: ConfigKey): string {
+  const { default: value, description = '', examples } = key.shape;
+  const words = [description, accepts(key)].filter((part) => part !== '').map((part) => `${part}.`);
+  const line = value === undefined ? `# ${assign(key, examples?.[0])}` : assign(key, value);
+  return `${comment(words.join(' '))}\n${line}`;
+}
+
+function accepts({ shape }: ConfigKey): string {
+  // That a text is a text is no news.
+  const plain = shape.type === 'string' && shape.enum === undefined && shape.format === undefined;
+  return plain ? '' : capitalise(expectation(shape));
+}
+
+function capitalise(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
+function assign(key: ConfigKey, value: unknown): string {
+  return stringify({ [key.name]: value }).trimEnd();
+}
+
+function comment(text: string): string {
+  const lines = ['#'];
+  for (const word of text.split(' ')) {
+    const longer = `${lines.at(-1)} ${word}`;
+    if (longer.length <= WIDTH) lines.splice(-1, 1, longer);
+    else lines.push(`# ${word}`);
+  }
+  return lines.join('\n');
+}

@@ -1,0 +1,129 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { EVENT_TYPES } from '../messages/events.ts';
+import type { PublishedEvent } from '../render/hub.ts';
+import type { QueueStats } from '../render/journal.ts';
+
+const PREFIX = 'image_server_';
+
+/** Renders last from milliseconds (mock) to minutes (a model on a processor). */
+const RENDER_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600];
+const HTTP_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60];
+
+/** Where the gauges look when they are scraped. */
+export interface MetricSources {
+  readonly generators: readonly string[];
+  queueStats(): Promise<readonly QueueStats[]>;
+  lastSeq(): number;
+  /** Open connections by transport. */
+  subscribers(): Readonly<Record<string, number>>;
+  /** Wall-clock time in ms since 1970. */
+  now(): number;
+  readonly version: string;
+  readonly nodeVersion: string;
+}
+
+/** The server's metrics. Labels are bounded: generators, codes and route templates, never a caller's words. */
+export interface Metrics {
+  /** Counts an event of the log. */
+  onEvent(event: PublishedEvent): void;
+  onHttp(request: { method: string; route: string; status: number; seconds: number }): void;
+  onBusMessage(message: { direction: string; type: string; outcome: string }): void;
+  onSubscriberDrop(transport: string, kind: string): void;
+  onSubscriberClose(reason: string): void;
+  /** The exposition and its content type. */
+  scrape(): Promise<{ contentType: string; text: string }>;
+}
+
+/** Creates the metrics on a registry of their own. */
+export function createMetrics(sources: MetricSources): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const about = (name: string, help: string) => ({ name: `${PREFIX}${name}`, help, registers: [registry] });
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
+    new Counter({ ...about(name, help), labelNames: [...labelNames] });
+  const histogram = <L extends string>(name: string, help: string, labelNames: readonly L[], buckets: number[]) =>
+    new Histogram({ ...about(name, help), labelNames: [...labelNames], buckets });
+
+  const renders = counter('renders_total', 'Renders that are over, by final status', ['generator', 'status']);
+  const duration = histogram('render_duration_seconds', 'Time that generators drew', ['generator'], RENDER_SECONDS);
+  const wait = histogram('queue_wait_seconds', 'Time from acceptance to first start', ['generator'], RENDER_SECONDS);
+  const attempts = counter('attempts_total', 'Attempts that ended, by outcome', ['generator', 'outcome']);
+  const events = counter('events_total', 'Events of the log', ['type']);
+  const drops = counter('subscriber_drops_total', 'Messages that a slow subscriber missed', ['transport', 'kind']);
+  const closes = counter('subscriber_closes_total', 'Event connections that ended, by reason', ['reason']);
+  const bus = counter('bus_messages_total', 'Messages of the bus', ['direction', 'type', 'outcome']);
+  const http = histogram(
+    'http_request_duration_seconds',
+    'Time to answer HTTP requests',
+    ['method', 'route', 'status'],
+    HTTP_SECONDS,
+  );
+  for (const type of EVENT_TYPES) events.inc({ type }, 0);
+  addGauges(about, sources);
+
+  return {
+    onEvent({ event }) {
+      events.inc({ type: event.type });
+      switch (event.type) {
+        case 'ImageReady':
+          if (event.index < event.of - 1) return;
+          renders.inc({ generator: event.generator, status: 'succeeded' });
+          duration.observe({ generator: event.generator }, event.timings.render_ms / 1000);
+          wait.observe({ generator: event.generator }, event.timings.queued_ms / 1000);
+          return;
+        case 'RenderFailed':
+          renders.inc({ generator: event.generator, status: 'failed' });
+          return;
+        case 'RenderCancelled':
+          renders.inc({ generator: event.generator, status: 'cancelled' });
+          return;
+        case 'AttemptEnded':
+          attempts.inc({ generator: event.generator, outcome: event.outcome });
+      }
+    },
+    onHttp: ({ method, route, status, seconds }) => http.observe({ method, route, status: String(status) }, seconds),
+    onBusMessage: (labels) => bus.inc(labels),
+    onSubscriberDrop: (transport, kind) => drops.inc({ transport, kind }),
+    onSubscriberClose: (reason) => closes.inc({ reason }),
+    scrape: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+  };
+}
+
+type About = (name: string, help: string) => { name: string; help: string; registers: Registry[] };
+
+function addGauges(about: About, sources: MetricSources): void {
+  const perGenerator = (name: string, help: string, read: (stats: QueueStats | undefined) => number) => {
+    const gauge = new Gauge({
+      ...about(name, help),
+      labelNames: ['generator'],
+      async collect() {
+        const queues = await sources.queueStats();
+        for (const generator of sources.generators) {
+          gauge.set({ generator }, read(queues.find((stats) => stats.generator === generator)));
+        }
+      },
+    });
+  };
+  perGenerator('queue_depth', 'Works that wait', (stats) => stats?.queued ?? 0);
+  perGenerator('renders_running', 'Works that run', (stats) => stats?.running ?? 0);
+  perGenerator('queue_oldest_seconds', 'Age of the oldest work that waits', (stats) =>
+    stats?.oldestAt === undefined ? 0 : Math.max(0, sources.now() - stats.oldestAt) / 1000,
+  );
+  const seq: Gauge = new Gauge({
+    ...about('event_seq', 'Number of the newest event'),
+    collect() {
+      seq.set(sources.lastSeq());
+    },
+  });
+  const subscribers = new Gauge({
+    ...about('subscribers', 'Open event connections'),
+    labelNames: ['transport'],
+    collect() {
+      for (const [transport, count] of Object.entries(sources.subscribers())) subscribers.set({ transport }, count);
+    },
+  });
+  new Gauge({ ...about('build_info', 'What runs here'), labelNames: ['version', 'node'] }).set(
+    { version: sources.version, node: sources.nodeVersion },
+    1,
+  );
+}

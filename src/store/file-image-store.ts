@@ -1,0 +1,92 @@
+import { createHash } from 'node:crypto';
+import { join, relative, resolve } from 'node:path';
+import { AppError } from '../errors.ts';
+import type { ImageFormat } from '../messages/fields.ts';
+import { createDurableFiles, createTurns, hasCode, openRegular, storageError } from './durable-files.ts';
+import type { ImageStore, StoredFile } from './image-store.ts';
+
+const EXTENSIONS: Readonly<Record<ImageFormat, string>> = { png: 'png', jpeg: 'jpg' };
+
+/** The image store in a folder, with what only this one can do. */
+export interface FileImageStore extends ImageStore {
+  /** Removes temporary files of dead processes, as happens at the start; resolves with their number. Throws as `save`. */
+  sweep(): Promise<number>;
+}
+
+/**
+ * Images as files: `images/<aa>/<sha256>.<png|jpg>`, `inputs/<aa>/<sha256>`, `latest.<png|jpg>`, and `tmp/` for what
+ * is not whole yet. Makes `dir`, relative to the working directory, and sweeps `tmp/`; throws as `save`.
+ * The folder may be deleted at any time: the next write makes it again.
+ */
+export async function createFileImageStore(options: { dir: string }): Promise<FileImageStore> {
+  const dir = resolve(options.dir);
+  const files = createDurableFiles(join(dir, 'tmp'));
+  const linking = createTurns();
+
+  function pathOf(imageId: string, format: ImageFormat): string {
+    return `${join(dir, 'images', folderOf(imageId), imageId)}.${EXTENSIONS[format]}`;
+  }
+
+  function inputPathOf(imageId: string): string {
+    return join(dir, 'inputs', folderOf(imageId), imageId);
+  }
+
+  async function store(bytes: Uint8Array, pathFor: (imageId: string) => string): Promise<StoredFile> {
+    const imageId = createHash('sha256').update(bytes).digest('hex');
+    await files.put(pathFor(imageId), bytes);
+    return { imageId, bytes: bytes.length };
+  }
+
+  await files.sweep();
+  return {
+    pathOf,
+    save: async (bytes, format) => await store(bytes, (imageId) => pathOf(imageId, format)),
+    saveInput: async (bytes) => await store(bytes, inputPathOf),
+
+    async readInput(imageId) {
+      const { handle } = await openImage(inputPathOf(imageId));
+      try {
+        return await handle.readFile();
+      } catch (error) {
+        throw storageError(error);
+      } finally {
+        await handle.close();
+      }
+    },
+
+    async open(imageId, format) {
+      // The open handle keeps the bytes, so that the file may be deleted while they are read.
+      const { handle, size } = await openImage(pathOf(imageId, format));
+      return { stream: handle.createReadStream(), size };
+    },
+
+    async setLatest(imageId, format) {
+      const link = join(dir, `latest.${EXTENSIONS[format]}`);
+      const target = relative(dir, pathOf(imageId, format));
+      // In turn, so that the call that came last wins.
+      await linking(() => files.link(link, target));
+    },
+
+    probe: files.probe,
+    sweep: files.sweep,
+  };
+}
+
+/** The folder of an image. Its check makes every path here one of ours, whatever the caller was sent. */
+function folderOf(imageId: string): string {
+  if (!/^[0-9a-f]{64}$/.test(imageId)) throw notFound();
+  return imageId.slice(0, 2);
+}
+
+async function openImage(path: string) {
+  try {
+    return await openRegular(path);
+  } catch (error) {
+    // ELOOP: a link that somebody planted.
+    throw hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP') ? notFound(error) : storageError(error);
+  }
+}
+
+function notFound(cause?: unknown): AppError {
+  return new AppError('image_not_found', 'There is no such image.', { cause });
+}

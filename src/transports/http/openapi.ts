@@ -1,0 +1,66 @@
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance } from 'fastify';
+import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { eventBodies, hello, renderProgress } from '../../messages/events.ts';
+import { PROBLEM_TYPE, problem } from './problem.ts';
+
+/** Adds `/openapi.json` and a page to try it at `/docs`. Routes added afterwards are in it. */
+export async function addDocumentation(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.1',
+      info: {
+        title: 'Experimance image server',
+        version,
+        description: 'Renders images from prompts and depth maps; every accepted request reaches exactly one end.',
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      tags: [
+        { name: 'renders', description: 'Ask for images and follow what becomes of it' },
+        { name: 'images', description: 'Finished images, by the SHA-256 of their bytes' },
+        { name: 'generators', description: 'What makes the images' },
+        { name: 'events', description: 'Everything that happens, as it happens' },
+        { name: 'operations', description: 'For those who run the server' },
+      ],
+    },
+    transform: jsonSchemaTransform,
+    transformObject: (document) => withoutUnusedInputs(jsonSchemaTransformObject(document)),
+  });
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+}
+
+/** Responses of every route that can fail: the problem's code says how. */
+export function problems(...statuses: number[]) {
+  const schema = { description: 'Problem', content: { [PROBLEM_TYPE]: { schema: problem } } };
+  return Object.fromEntries(statuses.map((status) => [status, schema]));
+}
+
+/** What travels over the event stream, for the document: every event's shape by its name. */
+export const eventSchemas = z
+  .union([
+    hello,
+    renderProgress,
+    ...Object.entries(eventBodies).map(([type, body]) =>
+      body.extend({ type: z.literal(type), seq: z.int(), time: z.iso.datetime() }),
+    ),
+  ])
+  .meta({ id: 'Event', description: 'One text frame of the event stream' });
+
+interface Document {
+  components?: { schemas?: Record<string, unknown> };
+}
+
+/** The type provider writes each named schema twice; what nothing refers to is left out. */
+function withoutUnusedInputs<D extends object>(document: D): D {
+  const { components }: Document = document;
+  const schemas = components?.schemas;
+  if (schemas === undefined) return document;
+  const text = JSON.stringify(document);
+  for (const name of Object.keys(schemas)) {
+    if (name.endsWith('Input') && !text.includes(`"#/components/schemas/${name}"`)) delete schemas[name];
+  }
+  return document;
+}

@@ -1,0 +1,135 @@
+import type { Server } from 'node:http';
+import { METHODS } from 'node:http';
+import type { Duplex } from 'node:stream';
+import helmet from '@fastify/helmet';
+import websocket from '@fastify/websocket';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
+import fastify, { LogController } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { v7 as uuidv7 } from 'uuid';
+import { z } from 'zod';
+import type { Config } from '../../config/schema.ts';
+import { AppError, asAppError } from '../../errors.ts';
+import { renderRequestFields } from '../../messages/fields.ts';
+import { addDocumentation } from './openapi.ts';
+import { createOriginCheck } from './origin.ts';
+import { fromHttpError, PROBLEM_TYPE, toProblem } from './problem.ts';
+
+const MIB = 1024 * 1024;
+
+/** Largest frame that an event client may send, in bytes. */
+const MAX_FRAME = 65_536;
+
+/** Options of `createHttpServer`. */
+export interface HttpServerOptions {
+  readonly config: Config['http'];
+  readonly log: FastifyBaseLogger;
+  readonly version: string;
+  /** Hears every answered request, by route template. */
+  onAnswer(request: { method: string; route: string; status: number; seconds: number }): void;
+  /** Says goodbye to open WebSockets; the server closes only when they are gone. */
+  closeSockets(): Promise<void>;
+}
+
+/** The HTTP server without its routes: limits, errors, origin check, documentation. */
+export type HttpServer = Awaited<ReturnType<typeof createHttpServer>>;
+
+/** Creates the server; `listen` starts it. */
+export async function createHttpServer({ config, log, version, onAnswer, closeSockets }: HttpServerOptions) {
+  const app = fastify({
+    loggerInstance: log,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'http_request_id' }),
+    bodyLimit: Math.floor(config.max_body_mb * MIB),
+    genReqId: () => uuidv7(),
+    forceCloseConnections: 'idle',
+    requestTimeout: 30_000,
+    // The header limit must be the smaller one, else Node swaps the two; see also the interval of its checks.
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1000 },
+    routerOptions: { maxParamLength: 1024 },
+    frameworkErrors: (error, request, reply) => void answerError(error, request, reply),
+    clientErrorHandler,
+  }).withTypeProvider<ZodTypeProvider>();
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  app.setErrorHandler(answerError);
+  // Only JSON is read: a form that a web page can send without asking must never reach a route.
+  app.removeContentTypeParser('text/plain');
+
+  // Pages bring their own policy, and the server itself speaks plain HTTP.
+  await app.register(helmet, { contentSecurityPolicy: false, strictTransportSecurity: false });
+  await app.register(websocket, {
+    options: { maxPayload: MAX_FRAME },
+    preClose: (done) => void closeSockets().finally(done),
+  });
+  await addDocumentation(app, version);
+
+  app.addHook('onRequest', createOriginCheck(config.allowed_origins));
+  app.addHook('onSend', async (request, reply) => void reply.header('x-request-id', request.id));
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'other';
+    const method = METHODS.includes(request.method) ? request.method : 'other';
+    onAnswer({ method, route, status: reply.statusCode, seconds: reply.elapsedTime / 1000 });
+  });
+
+  const patterns: { method: string; pattern: RegExp }[] = [];
+  app.addHook('onRoute', ({ method, url }) => {
+    const pattern = new RegExp(`^${url.replace(/:[^/]+/g, '[^/]+').replace(/\*$/, '.*')}$`);
+    for (const one of [method].flat()) patterns.push({ method: one, pattern });
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? '';
+    const allowed = [...new Set(patterns.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method))];
+    if (allowed.length === 0) throw new AppError('not_found', 'There is nothing at this address; see /docs.');
+    void reply.header('allow', allowed.join(', '));
+    throw new AppError('method_not_allowed', `This address answers ${allowed.join(', ')}.`);
+  });
+
+  return app;
+}
+
+/** Starts to listen; resolves with the port. Throws `port_in_use` naming the address. */
+export async function listen(app: HttpServer, { host, port }: Config['http']): Promise<number> {
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'EADDRINUSE') {
+      throw new AppError('port_in_use', `Port ${port} of ${host} is taken by another process; see [http] port.`);
+    }
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EACCES') {
+      throw new AppError('config_invalid', `[http] host, port: this machine cannot listen on ${host} port ${port}.`);
+    }
+    throw error;
+  }
+  const address = (app.server as Server).address();
+  return typeof address === 'object' && address !== null ? address.port : port;
+}
+
+async function answerError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const error = fromHttpError(thrown);
+  const named = z.object({ request_id: renderRequestFields.request_id.schema }).safeParse(request.body);
+  const problem = toProblem(error, named.data?.request_id ?? request.id);
+  if (problem.status >= 500) request.log.error({ err: thrown, code: error.code }, 'a request failed');
+  else request.log.debug({ err: thrown, code: error.code }, 'a request was refused');
+  if (error.retryAfterMs !== undefined) void reply.header('retry-after', Math.ceil(error.retryAfterMs / 1000));
+  // Serialised here: the route's own schema describes its good answers only.
+  return reply.code(problem.status).type(PROBLEM_TYPE).serializer(JSON.stringify).send(problem);
+}
+
+/** Answers what Node could not even parse. */
+function clientErrorHandler(this: unknown, error: Error & { code?: string }, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, app] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? ['431 Request Header Fields Too Large', new AppError('bad_request', 'The headers are too large.')]
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? ['408 Request Timeout', new AppError('request_timeout', 'The request did not arrive in time.')]
+        : ['400 Bad Request', new AppError('bad_request', 'This is not a valid HTTP request.')];
+  const body = JSON.stringify({ ...toProblem(asAppError(app), uuidv7()), status: Number(status.slice(0, 3)) });
+  const head = `HTTP/1.1 ${status}\r\nContent-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}`;
+  socket.end(`${head}\r\nConnection: close\r\n\r\n${body}`);
+}
