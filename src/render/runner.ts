@@ -73,16 +73,20 @@ export function createRunner({ lanes, journal, store, images, hub, clock, log }:
       lane.woken = false;
       const claimed = await claim(lane);
       if (claimed === undefined) {
-        lane.active -= 1;
+        free(lane);
         if (!lane.woken) return;
         continue;
       }
       void perform(lane, claimed).finally(() => {
-        lane.active -= 1;
-        for (const check of finished) check();
+        free(lane);
         void take(lane);
       });
     }
+  }
+
+  function free(lane: LaneState): void {
+    lane.active -= 1;
+    for (const check of finished) check();
   }
 
   async function claim({ generator }: LaneState): Promise<ClaimedWork | undefined> {

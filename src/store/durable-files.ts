@@ -9,7 +9,7 @@ import { AppError } from '../errors.ts';
 /** Names of temporary files: the process that writes it, then a UUID. */
 const TEMPORARY = /^(\d+)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** Tries of a step whose folders somebody deletes at the same time. */
-const TRIES = 3;
+const TRIES = 5;
 
 /** A failed operation on files as `storage_full` or `storage_failed`. */
 export function storageError(error: unknown): AppError {

@@ -55,7 +55,7 @@ export function detailsBlock(work: Work, seed: number, metrics: CaptionMetrics):
   const lines = [
     [`seed ${seed}`, `${width}×${workHeight}`, steps === undefined ? '' : `${steps} steps`],
     [named('era', era, LONGEST_PLACE), named('biome', biome, LONGEST_PLACE)],
-    [named('not', negativePrompt, LONGEST_NEGATIVE)],
+    [named('without', negativePrompt, LONGEST_NEGATIVE)],
   ].map((parts) => parts.filter((part) => part !== '').join(' · '));
 
   const height = Math.floor(metrics.textHeight * 0.6);

@@ -1,0 +1,53 @@
+import type { GeneratedImage, GenerateHooks, ImageGenerator, RawPixels, Work } from '../../src/generators/generator.ts';
+
+type Progress = { step: number; steps: number };
+
+/** What a test does while a generator works. */
+export interface Reactions {
+  readonly onProgress?: (progress: Progress) => void;
+  readonly wantsPreview?: () => boolean;
+  readonly onPreview?: (preview: Progress & { pixels: RawPixels }) => void;
+}
+
+/** One call of `generate`, observed. */
+export interface Run {
+  readonly images: Promise<GeneratedImage[]>;
+  readonly signal: AbortSignal;
+  readonly progress: Progress[];
+  readonly previews: (Progress & { pixels: RawPixels })[];
+  /** How often the generator called any hook. */
+  hookCalls: number;
+}
+
+/** Starts `work`; `stop` aborts it, already before the call when it is aborted then. */
+export function startRun(
+  generator: ImageGenerator,
+  work: Work,
+  { reactions = {}, stop = new AbortController() }: { reactions?: Reactions; stop?: AbortController } = {},
+): Run {
+  const seen = { progress: [] as Run['progress'], previews: [] as Run['previews'], hookCalls: 0, signal: stop.signal };
+  const hooks: GenerateHooks = {
+    signal: stop.signal,
+    onProgress(progress) {
+      seen.hookCalls += 1;
+      seen.progress.push(progress);
+      reactions.onProgress?.(progress);
+    },
+    wantsPreview() {
+      seen.hookCalls += 1;
+      return reactions.wantsPreview?.() ?? false;
+    },
+    onPreview(preview) {
+      seen.hookCalls += 1;
+      seen.previews.push(preview);
+      reactions.onPreview?.(preview);
+    },
+    async onRemoteId() {
+      seen.hookCalls += 1;
+    },
+  };
+  const images = generator.generate(work, hooks);
+  // Tests look at failures after other awaits; until then they are not unhandled.
+  images.catch(() => undefined);
+  return Object.assign(seen, { images });
+}

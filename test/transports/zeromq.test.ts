@@ -1,0 +1,495 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { AddressInfo, Socket } from 'node:net';
+import { connect, createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { afterEach, expect, test } from 'vitest';
+import { configSchema } from '../../src/config/schema.ts';
+import { AppError } from '../../src/errors.ts';
+import { alert, busImageReady } from '../../src/messages/bus.ts';
+import type { LoggedEvent } from '../../src/render/journal.ts';
+import type { BusCount, BusRenderer, Log } from '../../src/transports/bus-door.ts';
+import { MAX_MESSAGE_BYTES } from '../../src/transports/bus-messages.ts';
+import type { BusTransport } from '../../src/transports/zeromq.ts';
+import { createBusTransport } from '../../src/transports/zeromq.ts';
+import type { CorePeer } from '../fakes/core-peer.ts';
+import { pythonRenderRequest, startCorePeer } from '../fakes/core-peer.ts';
+
+const cleanup: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of cleanup.splice(0).reverse()) await close();
+});
+
+/** A core of renders that journals at once and draws when the test says so, or at once. */
+function scriptedRenderer(options: { drawAtOnce?: boolean } = {}) {
+  const listeners = new Set<(event: LoggedEvent) => void>();
+  const renders = new Map<string, LoggedEvent[]>();
+  const calls: Parameters<BusRenderer['submit']>[0][] = [];
+  let notifyCall = () => {};
+  let seq = 0;
+
+  function emit(event: object, door: LoggedEvent['door'] = 'bus'): LoggedEvent {
+    const logged = {
+      owner: door,
+      door,
+      event: { seq: ++seq, time: '2026-11-22T06:00:00.000Z', ...event },
+    } as LoggedEvent;
+    for (const listener of listeners) listener(logged);
+    return logged;
+  }
+  function draw(requestId: string, door: LoggedEvent['door'] = 'bus'): void {
+    const logged = emit(imageEvent(requestId), door);
+    renders.set(requestId, [logged]);
+  }
+
+  let submit = async (call: Parameters<BusRenderer['submit']>[0]): ReturnType<BusRenderer['submit']> => {
+    const id = call.request.request_id ?? '';
+    const known = renders.get(id);
+    if (known !== undefined) return { kind: 'known', replay: known };
+    renders.set(id, []);
+    if (options.drawAtOnce !== false) queueMicrotask(() => draw(id));
+    return { kind: 'accepted', replay: [] };
+  };
+  return {
+    calls,
+    emit,
+    draw,
+    listeners,
+    set onCall(notify: () => void) {
+      notifyCall = notify;
+    },
+    set onSubmit(handler: typeof submit) {
+      submit = handler;
+    },
+    renders: {
+      submit(call) {
+        calls.push(call);
+        notifyCall();
+        return submit(call);
+      },
+      subscribe(listener) {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    } satisfies BusRenderer,
+  };
+}
+
+function imageEvent(requestId: string) {
+  return {
+    type: 'ImageReady',
+    render_id: `R-${requestId}`,
+    request_id: requestId,
+    uri: `file:///images/${encodeURIComponent(requestId)}.jpg`,
+    prompt: 'a prompt',
+    era: 'wilderness',
+    biome: 'desert',
+    image_id: 'a'.repeat(64),
+    url: '/v1/images/x',
+    width: 8,
+    height: 8,
+    format: 'jpeg',
+    seed: 1,
+    generator: 'mock',
+    index: 0,
+    of: 1,
+    cached: false,
+    timings: { queued_ms: 0, render_ms: 0, store_ms: 0 },
+  };
+}
+
+async function startPeer(at?: Parameters<typeof startCorePeer>[0]): Promise<CorePeer> {
+  const peer = await startCorePeer(at);
+  cleanup.push(() => peer.close());
+  return peer;
+}
+
+async function startTransport(
+  at: { requests: string; results: string },
+  renderer = scriptedRenderer(),
+  bus: object = {},
+) {
+  const counts: string[] = [];
+  const lines: string[] = [];
+  const changed = new Set<() => void>();
+  const notify = () => {
+    for (const listener of changed) listener();
+  };
+  renderer.onCall = notify;
+  const note = (level: string) => (_: object, message: string) => {
+    lines.push(`${level} ${message}`);
+    notify();
+  };
+  const log: Log = { error: note('error'), warn: note('warn'), info: note('info'), debug: note('debug') };
+  const transport = createBusTransport({
+    config: configSchema.parse({ bus: { requests: at.requests, results: at.results, ...bus } }).bus,
+    renders: renderer.renders,
+    log,
+    onMessage({ direction, type, outcome }: BusCount) {
+      counts.push(`${direction} ${type} ${outcome}`);
+      notify();
+    },
+  });
+  cleanup.push(() => transport.close());
+  await transport.start();
+  /** Resolves once the condition holds; looks again at every log line, message and call. */
+  const until = (holds: () => boolean) =>
+    new Promise<void>((resolve) => {
+      const look = () => {
+        if (!holds()) return;
+        changed.delete(look);
+        resolve();
+      };
+      changed.add(look);
+      look();
+    });
+  return { transport, renderer, counts, lines, until };
+}
+
+const isUp = (transport: BusTransport) => () => transport.status().state === 'up';
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function freeAddresses() {
+  return { requests: `tcp://127.0.0.1:${await freePort()}`, results: `tcp://127.0.0.1:${await freePort()}` };
+}
+
+test('a request is handed to the core of renders and its image comes back', async () => {
+  const peer = await startPeer();
+  const { renderer, transport, lines, counts, until } = await startTransport(peer);
+  await peer.send(pythonRenderRequest({ request_id: 'r1', seed: 7, depth_map: Buffer.from('png') }));
+
+  expect(busImageReady.strict().parse(await peer.answerTo('r1'))).toMatchObject({
+    uri: 'file:///images/r1.jpg',
+    era: 'wilderness',
+  });
+  expect(renderer.calls).toMatchObject([
+    { caller: { owner: 'bus', door: 'bus' }, mode: 'tolerant', ignored: [], request: { request_id: 'r1', seed: 7 } },
+  ]);
+  await until(() => counts.length === 2);
+  expect(counts).toEqual(['in RenderRequest accepted', 'out ImageReady sent']);
+  await until(isUp(transport));
+  expect(transport.status()).toEqual({ state: 'up', outbox: 0 });
+  expect(lines.some((line) => line.includes(peer.requests) && line.includes('experimance'))).toBe(true);
+});
+
+test('the next request is read only when the one before is journalled', async () => {
+  const peer = await startPeer();
+  const renderer = scriptedRenderer();
+  const aArrived = Promise.withResolvers<void>();
+  const journalled = Promise.withResolvers<void>();
+  renderer.onSubmit = async ({ request }) => {
+    aArrived.resolve();
+    if (request.request_id === 'a') await journalled.promise;
+    renderer.draw(request.request_id ?? '');
+    return { kind: 'accepted', replay: [] };
+  };
+  await startTransport(peer, renderer);
+  await peer.send(pythonRenderRequest({ request_id: 'a' }));
+  await peer.send(pythonRenderRequest({ request_id: 'b' }));
+  await aArrived.promise;
+  renderer.draw('unrelated');
+  await peer.answerTo('unrelated');
+  expect(renderer.calls).toHaveLength(1);
+
+  journalled.resolve();
+  await peer.answerTo('b');
+  expect(peer.received.map(({ request_id }) => request_id)).toEqual(['unrelated', 'a', 'b']);
+});
+
+test('every message that cannot be served gets exactly one Alert, and the next request is served', async () => {
+  const peer = await startPeer();
+  await startTransport(peer);
+  const text = pythonRenderRequest({ request_id: 'bad' });
+  const bad: [Parameters<CorePeer['send']>[0], string, string | null][] = [
+    ['{"request_id":"bad",', 'malformed_message', 'bad'],
+    [text.replace('"seed":null', '"seed":NaN'), 'malformed_message', 'bad'],
+    [text.replace('"seed":null', '"seed":1e999'), 'malformed_message', 'bad'],
+    ['[]', 'malformed_message', null],
+    ['"RenderRequest"', 'malformed_message', null],
+    [Buffer.from([0x80, 0xff, 0xfe]), 'malformed_message', null],
+    ['', 'malformed_message', null],
+    [['', ''], 'malformed_message', null],
+    [['RenderRequest', text], 'malformed_message', 'bad'],
+    [`${'['.repeat(100_000)}`, 'malformed_message', null],
+    [text.replace('"style":null', '"style":"\\ud800"'), 'malformed_message', 'bad'],
+    [{ request_id: 'bad' }, 'unsupported_message', 'bad'],
+    [{ type: 'AudioRenderRequest', request_id: 'x_audio', prompt: 'wind' }, 'unsupported_message', 'x_audio'],
+    [{ type: 'RenderRequest', __proto__: null, request_id: 'bad' }, 'invalid_request', 'bad'],
+    [pythonRenderRequest({ request_id: 'bad', era: null }), 'invalid_request', 'bad'],
+    [Buffer.alloc(MAX_MESSAGE_BYTES + 1, text.padEnd(1000)), 'message_too_large', 'bad'],
+  ];
+  for (const [index, [message, code, requestId]] of bad.entries()) {
+    await peer.send(message);
+    await peer.send(pythonRenderRequest({ request_id: `good-${index}` }));
+    expect(alert.parse(await peer.next())).toMatchObject({ code, request_id: requestId, severity: 'error' });
+    expect(await peer.next()).toMatchObject({ type: 'ImageReady', request_id: `good-${index}` });
+  }
+});
+
+test('a frame above the cap of the socket costs the connection, not the server', async () => {
+  const peer = await startPeer();
+  const { transport, lines, until } = await startTransport(peer);
+  await until(isUp(transport));
+  await peer.send(Buffer.alloc(64 * 1024 * 1024 + 1));
+  await until(() => lines.some((line) => line.includes('away')));
+  await until(isUp(transport));
+  await peer.send(pythonRenderRequest({ request_id: 'next' }));
+  expect(await peer.answerTo('next')).toMatchObject({ type: 'ImageReady' });
+});
+
+test.each(['ü 🌊\u2028"\\', '\u0000', 'a/../b', ' ', 'x'.repeat(5000)])(
+  'a request_id comes back as it was, in images and in Alerts',
+  async (id) => {
+    const peer = await startPeer();
+    await startTransport(peer);
+    await peer.send(pythonRenderRequest({ request_id: id }));
+    await peer.send(pythonRenderRequest({ request_id: id, prompt: '' }));
+    expect((await peer.next()).request_id).toBe(id);
+    expect((await peer.next()).request_id).toBe(id);
+  },
+);
+
+test('what the core of renders throws becomes an Alert, and the unexpected does not stop the bus or leak', async () => {
+  const peer = await startPeer();
+  const renderer = scriptedRenderer();
+  const errors = [new AppError('queue_full', 'The queue is full.'), new Error('secret /path'), 'no error at all'];
+  renderer.onSubmit = async () => {
+    throw errors.shift();
+  };
+  await startTransport(peer, renderer);
+  for (const id of ['a', 'b', 'c']) await peer.send(pythonRenderRequest({ request_id: id }));
+
+  expect(await peer.next()).toMatchObject({ code: 'queue_full', message: 'The queue is full.', request_id: 'a' });
+  const unexpected = await peer.next();
+  expect(unexpected).toMatchObject({ code: 'internal', request_id: 'b' });
+  expect(JSON.stringify(unexpected)).not.toContain('secret');
+  expect(await peer.next()).toMatchObject({ code: 'internal', request_id: 'c' });
+});
+
+test('failed and cancelled renders are told as Alerts, those of other doors not at all', async () => {
+  const peer = await startPeer();
+  const renderer = scriptedRenderer();
+  await startTransport(peer, renderer);
+  const about = { render_id: 'R', generator: 'mock', message: 'Why.' };
+  renderer.draw('rest', 'rest');
+  renderer.emit({ ...about, type: 'RenderFailed', request_id: 'rest', code: 'crashed', retryable: true }, 'rest');
+  renderer.emit({ ...about, type: 'RenderFailed', request_id: 'f', code: 'render_timeout', retryable: true });
+  renderer.emit({ ...about, type: 'RenderCancelled', request_id: 'c', code: 'superseded' });
+  renderer.emit({ ...imageEvent('pathless'), uri: undefined });
+
+  expect(await peer.next()).toMatchObject({ request_id: 'f', code: 'render_timeout', severity: 'error' });
+  expect(await peer.next()).toMatchObject({ request_id: 'c', code: 'superseded', severity: 'warning' });
+  expect(alert.parse(await peer.next())).toMatchObject({ request_id: 'pathless', code: 'internal' });
+});
+
+test('a request that is sent again gets its result again', async () => {
+  const peer = await startPeer();
+  const { renderer, counts, until } = await startTransport(peer);
+  const message = pythonRenderRequest({ request_id: 'r1' });
+  await peer.send(message);
+  const first = await peer.answerTo('r1');
+  await peer.send(message);
+  expect(await peer.answerTo('r1')).toEqual(first);
+  expect(renderer.calls).toHaveLength(2);
+  await until(() => counts.length === 4);
+  expect(counts).toContain('in RenderRequest known');
+});
+
+test('with alerts off a bad message is only counted and logged', async () => {
+  const peer = await startPeer();
+  const { counts, lines } = await startTransport(peer, scriptedRenderer(), { alerts: 'off' });
+  await peer.send('no JSON');
+  await peer.send(pythonRenderRequest({ request_id: 'r1' }));
+  expect(await peer.next()).toMatchObject({ type: 'ImageReady', request_id: 'r1' });
+  expect(counts).toEqual(expect.arrayContaining(['in other malformed_message', 'out Alert off']));
+  expect(lines).toContain('warn Bus request refused');
+});
+
+test('a core that comes later is waited for', async () => {
+  const addresses = await freeAddresses();
+  const { transport, until } = await startTransport(addresses);
+  expect(transport.status()).toMatchObject({ state: 'waiting', reason: expect.stringContaining(addresses.requests) });
+
+  const peer = await startPeer(addresses);
+  await peer.send(pythonRenderRequest({ request_id: 'r1' }));
+  expect(await peer.answerTo('r1')).toMatchObject({ type: 'ImageReady' });
+  await until(isUp(transport));
+});
+
+test('a core that restarts on the same ports is met again, and gets what was finished meanwhile', async () => {
+  const first = await startPeer();
+  const { transport, renderer, until } = await startTransport(first);
+  await until(isUp(transport));
+  await first.close();
+  await until(() => transport.status().state === 'waiting');
+  renderer.draw('meanwhile');
+
+  const second = await startPeer(first);
+  expect(await second.answerTo('meanwhile')).toMatchObject({ type: 'ImageReady' });
+  await second.send(pythonRenderRequest({ request_id: 'next' }));
+  expect(await second.answerTo('next')).toMatchObject({ type: 'ImageReady' });
+});
+
+test('while the core is away at most the outbox is kept, the newest of it, and nobody waits', async () => {
+  const addresses = await freeAddresses();
+  const { transport, renderer, counts } = await startTransport(addresses, scriptedRenderer(), { outbox: 3 });
+  for (const id of ['a', 'b', 'c', 'd', 'e']) renderer.draw(id);
+  expect(transport.status().outbox).toBe(3);
+  expect(counts).toEqual(['out ImageReady dropped', 'out ImageReady dropped']);
+
+  const peer = await startPeer(addresses);
+  for (const id of ['c', 'd', 'e']) expect(await peer.next()).toMatchObject({ request_id: id });
+});
+
+test('a results socket without a core does not stop requests', async () => {
+  const results = `tcp://127.0.0.1:${await freePort()}`;
+  const peer = await startPeer();
+  const { renderer, transport, until, counts } = await startTransport({ requests: peer.requests, results });
+  for (let i = 0; i < 20; i++) await peer.send(pythonRenderRequest({ request_id: `r${i}` }));
+  await until(() => counts.length === 20);
+  expect(renderer.calls).toHaveLength(20);
+  expect(transport.status()).toMatchObject({ state: 'waiting', reason: `no core at ${results}` });
+});
+
+test('after stopReceiving no request is read any more, and results still go out', async () => {
+  const peer = await startPeer();
+  const renderer = scriptedRenderer({ drawAtOnce: false });
+  const { transport, until } = await startTransport(peer, renderer);
+  await peer.send(pythonRenderRequest({ request_id: 'r1' }));
+  await until(() => renderer.calls.length === 1);
+  await transport.stopReceiving();
+  expect(transport.status()).toMatchObject({ state: 'down', reason: 'takes no more requests' });
+
+  renderer.draw('r1');
+  expect(await peer.answerTo('r1')).toMatchObject({ type: 'ImageReady' });
+});
+
+test('closing sends what is left, and then says down', async () => {
+  const peer = await startPeer();
+  const renderer = scriptedRenderer();
+  const { transport, until } = await startTransport(peer, renderer);
+  await until(isUp(transport));
+  for (let i = 0; i < 50; i++) renderer.draw(`r${i}`);
+  await transport.close();
+  await peer.answerTo('r49');
+  expect(peer.received).toHaveLength(50);
+  expect(transport.status()).toEqual({ state: 'down', reason: 'closed', outbox: 0 });
+  expect(renderer.listeners.size).toBe(0);
+  await transport.close();
+});
+
+test('closing does not wait for a submit that never ends, nor for a core that is away', async () => {
+  const peer = await startPeer();
+  const renderer = scriptedRenderer();
+  renderer.onSubmit = () => new Promise(() => {});
+  const addresses = await freeAddresses();
+  const { transport, counts, until } = await startTransport({ ...addresses, requests: peer.requests }, renderer);
+  await peer.send(pythonRenderRequest({ request_id: 'r1' }));
+  await until(() => renderer.calls.length === 1);
+  renderer.draw('unsent');
+  await transport.close();
+  expect(counts).toEqual(['out ImageReady dropped']);
+});
+
+test.each([
+  ['requests', 'localhost:5564'],
+  ['requests', 'tcp://*:5564'],
+  ['results', 'tcp://127.0.0.1'],
+  ['results', 'tcp://127.0.0.1:99999'],
+  ['results', 'tcp://127.0.0.1:0'],
+  ['results', 'foo://127.0.0.1:5565'],
+])('an address that is none is refused with the name of its key: %s = %s', async (key, address) => {
+  const peer = await startPeer();
+  await expect(
+    startTransport({ requests: peer.requests, results: peer.results, [key]: address }),
+  ).rejects.toMatchObject({
+    code: 'config_invalid',
+    message: expect.stringMatching(new RegExp(`\\[bus\\] ${key} .*`)),
+  });
+});
+
+test('connections that break while nobody reads do not abort the process', async () => {
+  const peer = await startPeer();
+  const renderer = scriptedRenderer({ drawAtOnce: false });
+  const journalled = Promise.withResolvers<void>();
+  renderer.onSubmit = async () => {
+    await journalled.promise;
+    return { kind: 'accepted', replay: [] };
+  };
+  const links = new Set<Socket>();
+  const port = Number(peer.requests.split(':').at(-1));
+  const proxy = createServer((inner) => {
+    const outer = connect(port, '127.0.0.1');
+    links.add(inner);
+    for (const socket of [inner, outer])
+      socket.on('error', () => {}).on('close', () => [inner, outer].map((s) => s.destroy()));
+    inner.pipe(outer).pipe(inner);
+  }).listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  cleanup.push(async () => {
+    for (const link of links) link.destroy();
+    proxy.close();
+  });
+  const requests = `tcp://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  const { until, lines } = await startTransport({ requests, results: peer.results }, renderer);
+  for (let i = 0; i < 40; i++)
+    await peer.send(pythonRenderRequest({ request_id: `r${i}`, depth_map: Buffer.alloc(50_000) }));
+  await until(() => renderer.calls.length === 1);
+  for (const link of links) link.resetAndDestroy();
+  journalled.resolve();
+  await until(() => lines.filter((line) => line.includes('Connected')).length >= 3);
+  await peer.send(pythonRenderRequest({ request_id: 'last' }));
+  await until(() => renderer.calls.some(({ request }) => request.request_id === 'last'));
+});
+
+test.each(['close', 'exit'])('a process with unsent messages for an absent core ends by itself: %s', async (how) => {
+  const { requests, results } = await freeAddresses();
+  const source = (name: string) => JSON.stringify(fileURLToPath(new URL(`../../src/${name}`, import.meta.url)));
+  const script = `
+    import { createBusTransport } from ${source('transports/zeromq.ts')};
+    import { configSchema } from ${source('config/schema.ts')};
+    const log = { error() {}, warn() {}, info() {}, debug() {} };
+    const { bus } = configSchema.parse({ bus: ${JSON.stringify({ requests, results })} });
+    let tell = () => {};
+    const renders = { submit: async () => ({ kind: 'accepted', replay: [] }), subscribe: (l) => ((tell = l), () => {}) };
+    const transport = createBusTransport({ config: bus, renders, log });
+    await transport.start();
+    const event = { seq: 1, time: '', ...${JSON.stringify(imageEvent('r1'))} };
+    for (let i = 0; i < 10; i++) tell({ owner: 'bus', door: 'bus', event });
+    if (transport.status().outbox !== 10) process.exit(3);
+    await transport.close();
+    ${how === 'exit' ? 'process.exit(0);' : ''}`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: 'inherit' });
+  const [code, signal] = await once(child, 'exit');
+  expect([code, signal]).toEqual([0, null]);
+});
+
+test('the last message still leaves a process that exits at once after closing', async () => {
+  const peer = await startPeer();
+  const source = (name: string) => JSON.stringify(fileURLToPath(new URL(`../../src/${name}`, import.meta.url)));
+  const script = `
+    import { createBusTransport } from ${source('transports/zeromq.ts')};
+    import { configSchema } from ${source('config/schema.ts')};
+    const log = { error() {}, warn() {}, info() {}, debug() {} };
+    const { bus } = configSchema.parse({ bus: ${JSON.stringify({ requests: peer.requests, results: peer.results })} });
+    const renders = { submit: async () => ({ kind: 'accepted', replay: [] }), subscribe: () => () => {} };
+    const taken = Promise.withResolvers();
+    const transport = createBusTransport({ config: bus, renders, log, onMessage: (m) => m.direction === 'in' && taken.resolve() });
+    await transport.start();
+    await taken.promise;
+    await transport.close();
+    process.exit(0);`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: 'inherit' });
+  await peer.send({ type: 'RenderRequest', request_id: 'r1' });
+  expect(await peer.answerTo('r1')).toMatchObject({ type: 'Alert' });
+  const [code] = child.exitCode === null ? await once(child, 'exit') : [child.exitCode];
+  expect(code).toBe(0);
+});
