@@ -2,8 +2,9 @@ import { z } from 'zod';
 
 /** Most images that one render may ask for. */
 export const MAX_IMAGES = 10;
-/** Smallest and largest side of an image, in pixels. */
+/** Smallest side of an image, in pixels. */
 export const MIN_SIDE = 64;
+/** Largest side of an image, in pixels. */
 export const MAX_SIDE = 4096;
 /** Largest seed: 2^32 − 1. */
 export const MAX_SEED = 0xffff_ffff;

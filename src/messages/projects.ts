@@ -32,7 +32,7 @@ export const BIOMES = [
 
 /** What a project's messages say about place and time. */
 export interface ProjectRules {
-  /** Allowed values of `era` and `biome`; absent: any. */
+  /** Allowed values of `era` and `biome`; without a list every value is. */
   readonly eras?: readonly string[];
   readonly biomes?: readonly string[];
   /** Whether a request on the bus must name both: the project's core discards an answer without them. */

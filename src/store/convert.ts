@@ -20,6 +20,7 @@ sharp.cache(false);
 const FONT_FILE = join(dirname(findPackageJSON(import.meta.url) ?? ''), 'assets', 'fonts', 'DejaVuSans.ttf');
 /** Longest side of a JPEG; libvips cannot scale PNGs that are much longer. */
 const LONGEST_SIDE = 65_535;
+const JPEG_END = Buffer.of(0xff, 0xd9);
 const BLACK = { r: 0, g: 0, b: 0 };
 
 /** Images by sharp, within limits for callers' files. All heavy work runs on libuv's threads. */
@@ -126,16 +127,17 @@ async function readHeader(bytes: Uint8Array, maxPixels: number): Promise<Inspect
   }
   if (pages > 1) throw new ImageProblem('is an animation');
   if (Math.max(width, height) > LONGEST_SIDE) throw new ImageProblem(`has a side of over ${LONGEST_SIDE} pixels`);
-  if (format === 'png' && !endsAsPng(bytes)) throw new ImageProblem('is damaged or incomplete');
+  if (!hasEnd(bytes, format)) throw new ImageProblem('is damaged or incomplete');
   return { format, width, height };
 }
 
-/** Whether a PNG has its last chunk; libvips does not look for it once it has all rows. */
-function endsAsPng(bytes: Uint8Array): boolean {
+/** Whether a file has its end; the decoders do not always look for it once they have all rows. */
+function hasEnd(bytes: Uint8Array, format: InspectedImage['format']): boolean {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const end = buffer.lastIndexOf('IEND');
-  const nameAndChecksum = 8;
-  return end !== -1 && end + nameAndChecksum <= buffer.length;
+  if (format === 'jpeg') return buffer.includes(JPEG_END);
+  // Four bytes of checksum follow the name of the last chunk.
+  if (format === 'png') return buffer.subarray(0, -4).includes('IEND');
+  return true;
 }
 
 /** Reads every pixel and keeps almost none: scaling down streams, where other ways would hold the whole image. */

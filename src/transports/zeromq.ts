@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pull, Push } from 'zeromq';
 import type { Config } from '../config/schema.ts';
-import { AppError } from '../errors.ts';
 import type { BusCount, BusRenderer, Log } from './bus-door.ts';
 import { createBusDoor } from './bus-door.ts';
+import { createLink } from './bus-link.ts';
 import { createOutbox } from './bus-outbox.ts';
 
 /** How the bus is: `waiting` while the core is away, and the reason for whatever is not `up`. */
@@ -41,10 +41,6 @@ export function createBusTransport(options: {
   const { config, renders, log, onMessage: count = () => {} } = options;
   const requests = requestSocket();
   const results = resultSocket();
-  const links = {
-    requests: { socket: requests, address: config.requests, connected: false, retrying: false },
-    results: { socket: results, address: config.results, connected: false, retrying: false },
-  };
   const outbox = createOutbox({
     maxMessages: config.outbox,
     send: (bytes) => results.send(bytes),
@@ -53,6 +49,16 @@ export function createBusTransport(options: {
       if (outcome !== 'sent') log.warn({ type, outcome, err }, 'A bus message was not sent');
     },
   });
+  const links = [
+    createLink({ key: 'requests', address: config.requests, socket: requests, log }),
+    createLink({
+      key: 'results',
+      address: config.results,
+      socket: results,
+      log,
+      onChange: (connected) => (connected ? outbox.resume() : outbox.pause()),
+    }),
+  ];
   const door = createBusDoor({ config, renders, log, count, put: (message) => outbox.put(message) });
 
   let phase: 'new' | 'running' | 'draining' | 'closed' = 'new';
@@ -60,43 +66,6 @@ export function createBusTransport(options: {
   let reading = Promise.resolve();
   let unsubscribe = () => {};
   let closing: Promise<void> | undefined;
-
-  function connect(name: keyof typeof links): void {
-    const { socket, address } = links[name];
-    try {
-      if (!isAddress(address)) throw new Error('The form or the port is wrong.');
-      socket.connect(address);
-    } catch (cause) {
-      const message = `[bus] ${name} is "${address}"; expected an address to connect to, like tcp://127.0.0.1:5564.`;
-      throw new AppError('config_invalid', message, { cause });
-    }
-  }
-
-  async function watch(name: keyof typeof links): Promise<void> {
-    try {
-      for await (const { type } of links[name].socket.events) {
-        if (type === 'handshake') noteConnected(name);
-        if (type === 'disconnect' || type === 'connect:retry') noteAway(name);
-      }
-    } catch (err) {
-      log.error({ err, socket: name }, 'The connection to the core cannot be watched any more');
-    }
-  }
-
-  function noteConnected(name: keyof typeof links): void {
-    const link = links[name];
-    Object.assign(link, { connected: true, retrying: false });
-    log.info({ socket: name, address: link.address }, 'Connected to the core');
-    if (name === 'results') outbox.resume();
-  }
-
-  function noteAway(name: keyof typeof links): void {
-    const link = links[name];
-    if (link.retrying) return;
-    Object.assign(link, { connected: false, retrying: true });
-    log.warn({ socket: name, address: link.address }, 'The core is away; trying on');
-    if (name === 'results') outbox.pause();
-  }
 
   async function readAll(): Promise<void> {
     while (!requests.closed) {
@@ -131,22 +100,18 @@ export function createBusTransport(options: {
   function describe(): Omit<BusStatus, 'outbox'> {
     if (phase !== 'running') return { state: 'down', reason: REASONS[phase] };
     if (readFailed) return { state: 'down', reason: 'reading from the bus fails' };
-    const away = Object.values(links).filter(({ connected }) => !connected);
+    const away = links.filter(({ connected }) => !connected);
     if (away.length === 0) return { state: 'up' };
     return { state: 'waiting', reason: `no core at ${away.map(({ address }) => address).join(' and ')}` };
   }
 
   return {
     async start() {
-      // Before connecting: what happens earlier is never told.
-      const watching = [watch('requests'), watch('results')];
       try {
-        connect('requests');
-        connect('results');
+        for (const link of links) link.open();
       } catch (error) {
         requests.close();
         results.close();
-        await Promise.all(watching);
         throw error;
       }
       phase = 'running';
@@ -196,12 +161,6 @@ function resultSocket(): Push {
     // A core that hangs does not answer them, and results are better kept than sent to it.
     heartbeatInterval: 5000,
   });
-}
-
-/** libzmq takes some addresses that can never be connected to, and says nothing. */
-function isAddress(address: string): boolean {
-  const port = /^tcp:\/\/(?!\*)[^\s/]+:(\d+)$/.exec(address)?.[1];
-  return port === undefined ? /^ipc:\/\/.+/.test(address) : Number(port) >= 1 && Number(port) <= 65_535;
 }
 
 async function atMost(ms: number, promise: Promise<void>): Promise<void> {

@@ -75,10 +75,11 @@ export function generatorConformance(name: string, subject: ConformanceSubject):
         await expectSilence(run);
       });
 
-      it('can be closed twice, also at the same time, and before it was started', async () => {
+      it('can be closed twice, also at the same time, and before it was started, but not started then', async () => {
         await clock.run(Promise.all([generator.close(), generator.close()]));
         await clock.run(generator.close());
         expect(generator.health().state).toBe('disabled');
+        await expect(clock.run(generator.start())).rejects.toMatchObject({ code: 'generator_unavailable' });
       });
     });
 

@@ -416,6 +416,16 @@ test.each([
   });
 });
 
+test('a results address where requests are handed out is noticed, and mended by the right core', async () => {
+  const wrong = await startPeer();
+  const { transport, lines, until } = await startTransport({ requests: wrong.results, results: wrong.requests });
+  await until(() => lines.filter((line) => line.includes('away')).length === 2);
+  expect(transport.status().state).toBe('waiting');
+  await wrong.close();
+  await startPeer({ requests: wrong.results, results: wrong.requests });
+  await until(isUp(transport));
+});
+
 test('connections that break while nobody reads do not abort the process', async () => {
   const peer = await startPeer();
   const renderer = scriptedRenderer({ drawAtOnce: false });

@@ -35,8 +35,8 @@ export interface CaptionMetrics {
 export function captionMetrics({ width, height }: { width: number; height: number }): CaptionMetrics {
   const shorter = Math.min(width, height);
   const frame = Math.max(1, Math.round(shorter / 128));
-  const gap = Math.max(2, Math.round(shorter / 48));
   const promptPx = Math.max(SMALLEST_FONT, Math.round(Math.min(Math.sqrt(width * height) / 28, shorter / 7)));
+  const gap = Math.round(promptPx * 0.45);
   return {
     frame,
     gap,
@@ -58,19 +58,29 @@ export function detailsBlock(work: Work, seed: number, metrics: CaptionMetrics):
     [named('without', negativePrompt, LONGEST_NEGATIVE)],
   ].map((parts) => parts.filter((part) => part !== '').join(' · '));
 
-  const height = Math.floor(metrics.textHeight * 0.6);
+  const { textWidth, textHeight, detailsPx } = metrics;
   const text = lines.filter((line) => line !== '').join('\n');
-  return { text, width: metrics.textWidth, height, sizePx: metrics.detailsPx };
+  const height = heightOf(linesIn(textHeight * 0.6, detailsPx), detailsPx);
+  return { text, width: textWidth, height, sizePx: detailsPx };
 }
 
 /** The prompt, cut to what has room in `height`. */
 export function promptBlock(prompt: string, height: number, metrics: CaptionMetrics): CaptionBlock {
   const { promptPx, textWidth } = metrics;
-  const lines = Math.max(1, Math.floor(height / (promptPx * LINE_HEIGHT)));
+  const lines = linesIn(height, promptPx);
   // A line rarely fills up, because words are not broken: count on nine tenths.
   const capacity = Math.floor(lines * Math.floor(textWidth / (promptPx * CHARACTER_WIDTH)) * 0.9);
   const text = shorten(prompt, Math.min(LONGEST_PROMPT, Math.max(2, capacity)));
-  return { text, width: textWidth, height, sizePx: promptPx };
+  return { text, width: textWidth, height: heightOf(lines, promptPx), sizePx: promptPx };
+}
+
+function linesIn(height: number, sizePx: number): number {
+  return Math.max(1, Math.floor(height / (sizePx * LINE_HEIGHT)));
+}
+
+/** Whole lines only, so that none is cut lengthwise. */
+function heightOf(lines: number, sizePx: number): number {
+  return Math.ceil(lines * sizePx * LINE_HEIGHT);
 }
 
 /** `text` on one line, without what no font shows, cut to `longest` code points with an ellipsis as the last one. */

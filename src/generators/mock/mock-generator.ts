@@ -1,4 +1,4 @@
-import { AppError } from '../../errors.ts';
+import { AppError, asAppError } from '../../errors.ts';
 import type { Clock } from '../../render/clock.ts';
 import type { Drawing } from '../../store/images.ts';
 import type {
@@ -57,10 +57,16 @@ export class MockImageGenerator implements ImageGenerator {
     this.#style = createStyle(options);
   }
 
-  /** Throws `config_invalid` when the folder of the style `existing` has no images. */
+  /** Throws `config_invalid` when the folder of the style `existing` has no images, `generator_unavailable` once closed. */
   async start(): Promise<void> {
-    await this.#style.start();
-    if (this.#health.state === 'starting') this.#health = { state: 'ready' };
+    try {
+      await this.#style.start();
+    } catch (error) {
+      this.#health = { state: 'disabled', reason: asAppError(error).message };
+      throw error;
+    }
+    if (this.#health.state === 'disabled') throw unavailable();
+    this.#health = { state: 'ready' };
   }
 
   async generate(work: Work, hooks: GenerateHooks): Promise<GeneratedImage[]> {

@@ -26,7 +26,7 @@ export async function addDocumentation(app: FastifyInstance, version: string): P
       ],
     },
     transform: jsonSchemaTransform,
-    transformObject: (document) => withoutUnusedInputs(jsonSchemaTransformObject(document)),
+    transformObject: (document) => withPlainNames(jsonSchemaTransformObject(document)),
   });
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
@@ -53,14 +53,29 @@ interface Document {
   components?: { schemas?: Record<string, unknown> };
 }
 
-/** The type provider writes each named schema twice; what nothing refers to is left out. */
-function withoutUnusedInputs<D extends object>(document: D): D {
+const PREFIX = '#/components/schemas/';
+
+/**
+ * The type provider writes each named schema twice, `X` for answers and `XInput` for requests. What nothing refers to
+ * is left out, and a lone `XInput` is called `X`.
+ */
+function withPlainNames<D extends object>(document: D): D {
   const { components }: Document = document;
   const schemas = components?.schemas;
   if (schemas === undefined) return document;
-  const text = JSON.stringify(document);
-  for (const name of Object.keys(schemas)) {
-    if (name.endsWith('Input') && !text.includes(`"#/components/schemas/${name}"`)) delete schemas[name];
+  const isUsed = (name: string) => JSON.stringify(document).includes(`"${PREFIX}${name}"`);
+  for (;;) {
+    const unused = Object.keys(schemas).filter((name) => !isUsed(name));
+    if (unused.length === 0) break;
+    for (const name of unused) delete schemas[name];
   }
-  return document;
+  const lone = Object.keys(schemas).filter((name) => name.endsWith('Input') && !(name.slice(0, -5) in schemas));
+  const text = lone.reduce(
+    (json, name) =>
+      json
+        .replaceAll(`"${PREFIX}${name}"`, `"${PREFIX}${name.slice(0, -5)}"`)
+        .replaceAll(`"${name}":`, `"${name.slice(0, -5)}":`),
+    JSON.stringify(document),
+  );
+  return JSON.parse(text);
 }

@@ -171,6 +171,7 @@ describe('the style existing', () => {
       code: 'config_invalid',
       message: expect.stringMatching(/^\[mock\] images_dir (?!.*\/)/),
     });
+    expect(other.health()).toMatchObject({ state: 'disabled', reason: expect.stringContaining('images_dir') });
     await expect(startRun(other, makeWork()).images).rejects.toMatchObject({ code: 'generator_unavailable' });
     await other.close();
   });
