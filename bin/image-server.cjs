@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 // CommonJS on purpose: it loads without libuv's thread pool, whose size is read once, at its first use.
 'use strict';
-const { existsSync } = require('node:fs');
 const { join } = require('node:path');
 const { pathToFileURL } = require('node:url');
 
@@ -20,10 +19,7 @@ process.env.UV_THREADPOOL_SIZE ??= '16';
 // The font ships with the project, so that a machine without fonts draws letters and not boxes.
 process.env.FONTCONFIG_FILE ??= join(__dirname, '..', 'assets', 'fonts', 'fonts.conf');
 
-// Published packages hold JavaScript (Node strips no types under node_modules); a checkout runs its sources.
-const built = join(__dirname, '..', 'dist', 'src', 'main.js');
-const source = join(__dirname, '..', 'src', 'main.ts');
-import(pathToFileURL(existsSync(source) ? source : built).href)
+import(pathToFileURL(join(__dirname, '..', 'src', 'main.ts')).href)
   .then(({ main }) => main(process))
   .catch((error) => {
     process.stderr.write(`image-server could not start: ${error?.stack ?? error}\n`);

@@ -129,8 +129,9 @@ export class MockImageGenerator implements ImageGenerator {
       signal.throwIfAborted();
       const step = image.index * stepsPerImage + ofImage;
       hooks.onProgress({ step, steps });
+      signal.throwIfAborted();
 
-      if (!signal.aborted && hooks.wantsPreview()) {
+      if (hooks.wantsPreview()) {
         preview ??= await drawing.shrink(image.pixels, PREVIEW_SIDE);
         signal.throwIfAborted();
         hooks.onPreview({ step, steps, pixels: preview });
