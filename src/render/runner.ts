@@ -1,5 +1,6 @@
 import { AppError, asAppError } from '../errors.ts';
 import type { GeneratedImage, ImageGenerator, InputImage, Work } from '../generators/generator.ts';
+import type { AttemptOutcome } from '../messages/outputs.ts';
 import type { ImageStore } from '../store/image-store.ts';
 import type { Images } from '../store/images.ts';
 import type { Clock } from './clock.ts';
@@ -64,20 +65,23 @@ export function createRunner({ lanes, journal, store, images, hub, clock, log }:
     lanes.map((lane) => [lane.generator.name, { ...lane, active: 0, woken: false, meanMs: undefined }]),
   );
   const running = new Map<string, Running>();
+  /** Why work was given up whose claim had been committed but not answered yet: there was nothing to stop then. */
+  const stoppedEarly = new Map<string, AppError>();
   const finished = new Set<() => void>();
+  let claiming = 0;
   let draining = false;
 
   async function take(lane: LaneState): Promise<void> {
     while (lane.active < lane.concurrency && !draining) {
       lane.active += 1;
       lane.woken = false;
-      const claimed = await claim(lane);
-      if (claimed === undefined) {
+      const job = await claim(lane);
+      if (job === undefined) {
         free(lane);
         if (!lane.woken) return;
         continue;
       }
-      void perform(lane, claimed).finally(() => {
+      void perform(lane, job).finally(() => {
         free(lane);
         void take(lane);
       });
@@ -89,20 +93,32 @@ export function createRunner({ lanes, journal, store, images, hub, clock, log }:
     for (const check of finished) check();
   }
 
-  async function claim({ generator }: LaneState): Promise<ClaimedWork | undefined> {
+  async function claim({ generator }: LaneState): Promise<Running | undefined> {
+    claiming += 1;
     try {
-      return await journal.claim({ generator: generator.name, at: clock.now() });
+      const claimed = await journal.claim({ generator: generator.name, at: clock.now() });
+      return claimed && register(claimed);
     } catch (error) {
       log.error({ err: error, generator: generator.name }, 'work could not be taken from the journal');
       clock.after(STORAGE_RETRY_MS, () => wake(generator.name));
       return undefined;
+    } finally {
+      claiming -= 1;
+      if (claiming === 0) stoppedEarly.clear();
     }
   }
 
-  /** Does one work, from its claim to its end in the journal. Never rejects. */
-  async function perform(lane: LaneState, claimed: ClaimedWork): Promise<void> {
+  function register(claimed: ClaimedWork): Running {
     const job: Running = { claimed, abort: new AbortController() };
+    const reason = stoppedEarly.get(claimed.workId) ?? (draining ? stopping() : undefined);
+    if (reason !== undefined) job.abort.abort(reason);
     running.set(claimed.workId, job);
+    return job;
+  }
+
+  /** Does one work, from its claim to its end in the journal. Never rejects. */
+  async function perform(lane: LaneState, job: Running): Promise<void> {
+    const { claimed } = job;
     const timers = claimed.waiters.map((waiter) => clock.after(waiter.timeoutMs, () => void expire(waiter)));
     try {
       const rendered = await render(lane, job);
@@ -119,6 +135,7 @@ export function createRunner({ lanes, journal, store, images, hub, clock, log }:
   async function render(lane: LaneState, job: Running) {
     const { claimed, abort } = job;
     const work = await loadWork(claimed.workId, claimed.spec);
+    abort.signal.throwIfAborted();
     const started = clock.elapsed();
     const generated = await lane.generator.generate(work, {
       signal: abort.signal,
@@ -128,6 +145,9 @@ export function createRunner({ lanes, journal, store, images, hub, clock, log }:
       onRemoteId: (remoteId) => journal.noteRemoteId({ workId: claimed.workId, attempt: claimed.attempt, remoteId }),
     });
     abort.signal.throwIfAborted();
+    if (generated.length !== work.numImages) {
+      throw new AppError('generator_failed', `The generator made ${generated.length} of ${work.numImages} images.`);
+    }
     const drawn = clock.elapsed();
     const stored: RenderImage[] = [];
     for (const image of generated) stored.push(await keep(image, claimed.spec));
@@ -206,18 +226,17 @@ export function createRunner({ lanes, journal, store, images, hub, clock, log }:
       await persist('handing work back', context, () => journal.release({ workId, attempt, at: clock.now() }));
       return;
     }
-    const outcome = reason.code === 'render_timeout' ? 'timeout' : 'cancelled';
-    const call = { workId, attempt, outcome, error: reason.toPublic(), at: clock.now() } as const;
+    const call = { workId, attempt, outcome: outcomeOf(reason), error: reason.toPublic(), at: clock.now() } as const;
     await persist('the end of an attempt', context, () => journal.endAttempt(call));
   }
 
-  async function end({ claimed }: Running, result: Parameters<Journal['finish']>[0]['result']): Promise<void> {
+  async function end({ claimed, abort }: Running, result: Parameters<Journal['finish']>[0]['result']): Promise<void> {
     const { workId, attempt } = claimed;
     const call = { workId, attempt, result, at: clock.now() };
     const ended = await persist('the end of a render', contextOf(claimed), () => journal.finish(call));
     // Everybody left between the last look at the signal and the commit: the attempt ended all the same.
     if (ended?.settled.length === 0) {
-      const outcome = result.kind === 'succeeded' ? 'cancelled' : 'failed';
+      const outcome = result.kind === 'succeeded' ? outcomeOf(abort.signal.reason) : 'failed';
       await persist('the end of an attempt', contextOf(claimed), () =>
         journal.endAttempt({ workId, attempt, outcome, at: clock.now() }),
       );
@@ -245,7 +264,9 @@ export function createRunner({ lanes, journal, store, images, hub, clock, log }:
   }
 
   function stop(workId: string, reason: AppError): void {
-    running.get(workId)?.abort.abort(reason);
+    const job = running.get(workId);
+    if (job !== undefined) job.abort.abort(reason);
+    else if (claiming > 0) stoppedEarly.set(workId, reason);
   }
 
   return {
@@ -259,21 +280,29 @@ export function createRunner({ lanes, journal, store, images, hub, clock, log }:
     },
     async drain(graceMs) {
       draining = true;
-      const handBack = clock.after(graceMs, () => {
-        const reason = new AppError('draining', 'The server is stopping; the render goes back to the queue.');
-        for (const workId of running.keys()) stop(workId, reason);
-      });
-      await new Promise<void>((resolve) => {
-        const check = () => {
-          if ([...states.values()].every(({ active }) => active === 0)) resolve();
-        };
-        finished.add(check);
-        clock.after(graceMs + STOP_MS, resolve);
-        check();
-      });
-      handBack();
+      const idle = Promise.withResolvers<void>();
+      const check = () => {
+        if ([...states.values()].every(({ active }) => active === 0)) idle.resolve();
+      };
+      finished.add(check);
+      const handBack = () => {
+        for (const workId of running.keys()) stop(workId, stopping());
+      };
+      const timers = [clock.after(graceMs, handBack), clock.after(graceMs + STOP_MS, idle.resolve)];
+      check();
+      await idle.promise;
+      for (const cancel of timers) cancel();
     },
   };
+}
+
+function stopping(): AppError {
+  return new AppError('draining', 'The server is stopping; the render goes back to the queue.');
+}
+
+/** How an attempt ended that was stopped for this reason. */
+function outcomeOf(reason: unknown): AttemptOutcome {
+  return asAppError(reason).code === 'render_timeout' ? 'timeout' : 'cancelled';
 }
 
 /** Ms, to a tenth: what a reader can use. */

@@ -9,6 +9,7 @@ import type { RenderRequest } from '../messages/render-request.ts';
 import type { Clock } from './clock.ts';
 import type { Hub, PublishedEvent } from './hub.ts';
 import type { Caller, ImageRecord, Journal, NewRender, QueueStats, RenderRecord } from './journal.ts';
+import type { Logger } from './logger.ts';
 import type { Links } from './present.ts';
 import { presentRender } from './present.ts';
 import type { InputIds, Mode } from './resolve.ts';
@@ -43,6 +44,7 @@ export interface RenderServiceOptions {
   readonly maxQueued: number;
   readonly links: Links;
   readonly clock: Clock;
+  readonly log: Logger;
 }
 
 /** A request at the door. */
@@ -255,7 +257,12 @@ export function createRenderService(options: RenderServiceOptions) {
     /** Takes no more renders, tells everybody, and gives what runs `graceMs` before it goes back to the queue. */
     async drain(graceMs: number): Promise<void> {
       draining = true;
-      await journal.note({ event: { type: 'ServerDraining', grace_ms: graceMs }, at: clock.now() });
+      try {
+        await journal.note({ event: { type: 'ServerDraining', grace_ms: graceMs }, at: clock.now() });
+      } catch (error) {
+        // A journal that takes no more news must not keep the server from stopping.
+        options.log.error({ err: error }, 'that the server stops could not be journalled');
+      }
       await runner.drain(graceMs);
     },
   };

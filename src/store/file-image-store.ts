@@ -14,7 +14,7 @@ export interface FileImageStore extends ImageStore {
 }
 
 /**
- * Images as files: `images/<aa>/<sha256>.<png|jpg>`, `inputs/<aa>/<sha256>`, `latest.<png|jpg>`, and `tmp/` for what
+ * Images as files: `renders/<aa>/<sha256>.<png|jpg>`, `inputs/<aa>/<sha256>`, `latest.<png|jpg>`, and `tmp/` for what
  * is not whole yet. Makes `dir`, relative to the working directory, and sweeps `tmp/`; throws as `save`.
  * The folder may be deleted at any time: the next write makes it again.
  */
@@ -24,7 +24,7 @@ export async function createFileImageStore(options: { dir: string }): Promise<Fi
   const linking = createTurns();
 
   function pathOf(imageId: string, format: ImageFormat): string {
-    return `${join(dir, 'images', folderOf(imageId), imageId)}.${EXTENSIONS[format]}`;
+    return `${join(dir, 'renders', folderOf(imageId), imageId)}.${EXTENSIONS[format]}`;
   }
 
   function inputPathOf(imageId: string): string {

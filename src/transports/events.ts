@@ -37,6 +37,9 @@ export type EventStream = ReturnType<typeof createEventStream>;
 /** Creates the stream; each message is serialised once for all clients. */
 export function createEventStream({ renders, clock, log, server, onDrop, onClose }: EventStreamOptions) {
   const clients = new Map<WebSocket, { missedPings: number }>();
+  /** Every connection that has not ended, also those that were told to. */
+  const open = new Set<WebSocket>();
+  let closing = false;
   let stopPings = clock.after(PING_MS, pingAll);
 
   const stopEvents = renders.subscribe(({ json }) => {
@@ -77,6 +80,10 @@ export function createEventStream({ renders, clock, log, server, onDrop, onClose
 
   /** Serves one connection until it ends. */
   function serve(socket: WebSocket): void {
+    if (closing) {
+      socket.terminate();
+      return;
+    }
     const state = { missedPings: 0 };
     const hello: Hello = {
       type: 'Hello',
@@ -87,13 +94,17 @@ export function createEventStream({ renders, clock, log, server, onDrop, onClose
     };
     socket.send(JSON.stringify(hello));
     clients.set(socket, state);
+    open.add(socket);
     socket.on('pong', () => {
       state.missedPings = 0;
     });
-    socket.on('message', (data, isBinary) => socket.send(JSON.stringify(answerTo(String(data), isBinary))));
-    // ws closes the connection itself after an error; there is nothing to do but to say so.
-    socket.on('error', (error) => log.info({ err: error }, 'an event client broke the protocol'));
+    socket.on('message', (data, isBinary) => {
+      if (socket.bufferedAmount <= MAX_BUFFERED) socket.send(JSON.stringify(answerTo(String(data), isBinary)));
+      // It asks and asks without reading the answers.
+      else leave(socket, TRY_AGAIN_LATER, 'slow');
+    });
     socket.on('close', () => {
+      open.delete(socket);
       if (clients.delete(socket)) onClose('client');
     });
   }
@@ -108,9 +119,9 @@ export function createEventStream({ renders, clock, log, server, onDrop, onClose
       stopPings();
       stopEvents();
       stopProgress();
-      const open = [...clients.keys()];
-      const gone = open.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
-      for (const socket of open) leave(socket, GOING_AWAY, 'shutdown');
+      closing = true;
+      const gone = [...open].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
+      for (const socket of clients.keys()) leave(socket, GOING_AWAY, 'shutdown');
       const giveUp = clock.after(GOODBYE_MS, () => {
         for (const socket of open) socket.terminate();
       });
@@ -146,7 +157,8 @@ export function addEventRoutes(app: HttpServer, stream: EventStream): void {
       description: 'Upgrade to a WebSocket. Each text frame is one Event; the first is Hello.',
       response: { 101: eventSchemas, ...problems(403, 426) },
     },
-    handler: () => {
+    handler: (_request, reply) => {
+      void reply.header('upgrade', 'websocket');
       throw new AppError('upgrade_required', 'Connect with a WebSocket client.');
     },
     wsHandler: (socket) => stream.serve(socket),

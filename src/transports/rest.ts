@@ -33,6 +33,10 @@ export interface RestOptions {
 
 /** Adds the routes of renders, images and generators. */
 export function addRestRoutes(app: HttpServer, { renders, store, config }: RestOptions): void {
+  // Who still waits when the server stops hears how the render is: it goes on after the next start.
+  const stopping = new AbortController();
+  app.addHook('preClose', async () => stopping.abort());
+
   app.post(
     '/v1/renders',
     {
@@ -61,7 +65,12 @@ export function addRestRoutes(app: HttpServer, { renders, store, config }: RestO
       if (waitMs === undefined) return reply.code(kind === 'known' ? 200 : 202).send(render);
 
       void reply.header('preference-applied', `wait=${waitMs / 1000}`);
-      const later = await renders.wait(render.id, ANONYMOUS.owner, waitMs, request.signal);
+      const later = await renders.wait(
+        render.id,
+        ANONYMOUS.owner,
+        waitMs,
+        AbortSignal.any([request.signal, stopping.signal]),
+      );
       return reply.code(later.finished_at === undefined ? 202 : 200).send(later);
     },
   );
@@ -81,7 +90,12 @@ export function addRestRoutes(app: HttpServer, { renders, store, config }: RestO
       const waitMs = preferredWaitMs(request.headers.prefer);
       if (waitMs === undefined) return renders.get(request.params.id, ANONYMOUS.owner);
       void reply.header('preference-applied', `wait=${waitMs / 1000}`);
-      return renders.wait(request.params.id, ANONYMOUS.owner, waitMs, request.signal);
+      return renders.wait(
+        request.params.id,
+        ANONYMOUS.owner,
+        waitMs,
+        AbortSignal.any([request.signal, stopping.signal]),
+      );
     },
   );
 
@@ -126,14 +140,16 @@ export function addRestRoutes(app: HttpServer, { renders, store, config }: RestO
     async (request, reply) => {
       const { imageId, format } = await renders.image(request.params.image_id);
       const tag = `"${imageId}"`;
+      const held = holds(request.headers['if-none-match'], tag);
+      // Opened first, so that a file which is gone is not answered with a tag that caches keep for a year.
+      const file = held ? undefined : await store.open(imageId, format);
       void reply.header('etag', tag).header('cache-control', 'public, max-age=31536000, immutable');
-      if (holds(request.headers['if-none-match'], tag)) return reply.code(304).send();
+      if (file === undefined) return reply.code(304).send();
 
-      const { stream, size } = await store.open(imageId, format);
-      void reply.header('content-type', MEDIA_TYPES[format]).header('content-length', size);
+      void reply.header('content-type', MEDIA_TYPES[format]).header('content-length', file.size);
       // Images are data: a browser must not run what a file might hide.
       void reply.header('content-security-policy', "default-src 'none'; sandbox");
-      return reply.send(stream);
+      return reply.send(file.stream);
     },
   );
 

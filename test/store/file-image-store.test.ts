@@ -46,7 +46,7 @@ describe('saving', () => {
     const saved = await store.save(bytes, 'png');
     expect(saved).toEqual({ imageId: sha256(bytes), bytes: 5000 });
     const path = store.pathOf(saved.imageId, 'png');
-    expect(path).toBe(join(dir, 'images', saved.imageId.slice(0, 2), `${saved.imageId}.png`));
+    expect(path).toBe(join(dir, 'renders', saved.imageId.slice(0, 2), `${saved.imageId}.png`));
     const before = await stat(path);
     await store.save(Buffer.from(bytes), 'png');
     expect((await stat(path)).ino).toBe(before.ino);
@@ -88,13 +88,13 @@ describe('saving', () => {
       },
     );
     while (!done) {
-      for (const path of await filesIn(join(dir, 'images')).catch(() => [])) {
+      for (const path of await filesIn(join(dir, 'renders')).catch(() => [])) {
         expect(basename(path)).toBe(`${sha256(await readFile(path))}.png`);
       }
       await nextTurn();
     }
     await saving;
-    expect(await filesIn(join(dir, 'images'))).toHaveLength(12);
+    expect(await filesIn(join(dir, 'renders'))).toHaveLength(12);
     expect(await filesIn(join(dir, 'tmp'))).toEqual([]);
   });
 
@@ -190,7 +190,7 @@ describe('the latest image', () => {
     const store = await createFileImageStore({ dir });
     const { imageId } = await store.save(Buffer.from('image'), 'jpeg');
     await store.setLatest(imageId, 'jpeg');
-    expect(await readlink(join(dir, 'latest.jpg'))).toBe(join('images', imageId.slice(0, 2), `${imageId}.jpg`));
+    expect(await readlink(join(dir, 'latest.jpg'))).toBe(join('renders', imageId.slice(0, 2), `${imageId}.jpg`));
     expect(await readFile(join(dir, 'latest.jpg'), 'utf8')).toBe('image');
   });
 
@@ -292,12 +292,12 @@ describe('trouble', () => {
   test('a folder that cannot be made is storage_failed, without its path', async () => {
     const dir = await temporaryFolder();
     const store = await createFileImageStore({ dir });
-    await writeFile(join(dir, 'images'), 'in the way');
+    await writeFile(join(dir, 'renders'), 'in the way');
     const error = await failure(store.save(Buffer.from('image'), 'png'));
     expect(error.code).toBe('storage_failed');
     expect(error.message).not.toContain(dir);
     expect(String(error.cause)).toContain(dir);
-    expect((await failure(createFileImageStore({ dir: join(dir, 'images') }))).code).toBe('storage_failed');
+    expect((await failure(createFileImageStore({ dir: join(dir, 'renders') }))).code).toBe('storage_failed');
   });
 
   test.for([

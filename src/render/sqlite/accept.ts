@@ -46,7 +46,7 @@ export function createAccept(
         id,
         owner,
         door,
-        requestId,
+        requestId: JSON.stringify(requestId),
         bodyHash,
         workId,
         generator,
@@ -73,7 +73,7 @@ export function createAccept(
     accept({ render, maxQueued }) {
       const known = one('SELECT * FROM renders WHERE owner = $owner AND request_id = $requestId', {
         owner: render.owner,
-        requestId: render.requestId,
+        requestId: JSON.stringify(render.requestId),
       });
       if (known !== undefined) {
         const earlier = readRender(known);

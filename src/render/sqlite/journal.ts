@@ -47,6 +47,7 @@ export async function openSqliteJournal({ dir, onFatal }: SqliteJournalOptions):
   let underWay: readonly Waiting[] = [];
   let lastSeq = start.lastSeq;
   let closed: Promise<unknown> | undefined;
+  let ending = false;
   let dead: AppError | undefined;
 
   worker.on('message', ({ replies, events }: BatchReply) => {
@@ -58,8 +59,9 @@ export async function openSqliteJournal({ dir, onFatal }: SqliteJournalOptions):
     send();
   });
   worker.on('error', die);
+  const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   worker.on('exit', () => {
-    if (closed === undefined) die(new Error('the journal’s thread has ended'));
+    if (!ending) die(new Error('the journal’s thread has ended'));
   });
 
   function die(cause: Error): void {
@@ -119,11 +121,13 @@ export async function openSqliteJournal({ dir, onFatal }: SqliteJournalOptions):
 
   async function finish(): Promise<void> {
     if (dead !== undefined) return;
-    const exit = once(worker, 'exit');
     // Whatever waits goes out as the last batches; the thread takes messages in order.
-    while (waiting.length > 0 || underWay.length > 0) await once(worker, 'message');
+    while (waiting.length > 0 || underWay.length > 0) {
+      await Promise.race([new Promise<void>((resolve) => worker.once('message', () => resolve())), ended]);
+    }
+    ending = true;
     worker.postMessage('close');
-    await exit;
+    await ended;
   }
 }
 

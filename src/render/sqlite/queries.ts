@@ -10,8 +10,8 @@ export function createQueries({ one, all, complete }: JournalContext): Queries {
     findRender({ id, owner }) {
       const row =
         one('SELECT * FROM renders WHERE id = $id', { id }) ??
-        one('SELECT * FROM renders WHERE request_id = $id ORDER BY owner = $owner DESC, ord DESC LIMIT 1', {
-          id,
+        one('SELECT * FROM renders WHERE request_id = $requestId ORDER BY owner = $owner DESC, ord DESC LIMIT 1', {
+          requestId: JSON.stringify(id),
           owner,
         });
       return row && complete(readRender(row));

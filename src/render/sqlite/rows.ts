@@ -34,7 +34,7 @@ const renderRow = z.object({
   id: z.string(),
   owner: z.string(),
   door,
-  request_id: z.string(),
+  request_id: json(z.string()),
   body_hash: z.string(),
   work_id: z.string(),
   status: renderStatus,

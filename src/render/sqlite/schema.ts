@@ -1,6 +1,6 @@
 /**
  * The journal's schema, one step a version; `PRAGMA user_version` says how many a file has had. Steps are only ever
- * added. Times are ms since 1970. A render is what a caller asked for, a work what a generator does about it.
+ * added. Times are ms since 1970. A caller's `request_id` is kept as JSON, since UTF-8 has no lone surrogates. A render is what a caller asked for, a work what a generator does about it.
  */
 export const MIGRATIONS: readonly string[] = [
   `

@@ -98,8 +98,9 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
         `UPDATE works SET status = 'queued' WHERE id = $workId AND status = 'running' AND attempts = $attempt`,
         { workId, attempt },
       );
+      // Work that everybody has left meanwhile is nobody's to take up again, but its attempt has ended too.
+      closeAttempt(workId, attempt, changes === 0 ? 'cancelled' : 'released', at);
       if (changes === 0) return;
-      closeAttempt(workId, attempt, 'released', at);
       for (const render of waitersOf(workId)) change(render, handBack(at));
     },
 

@@ -82,8 +82,8 @@ const unknownKeys = z.object({
   params: z.object({ keys: z.array(z.string()) }),
 });
 
-/** What Fastify and its plugins throw, in our codes. Anything unknown is `internal`. */
-export function fromHttpError(error: unknown): AppError {
+/** What Fastify and its plugins throw, in our codes. Anything unknown is `internal`. `bodyLimit` is the route's. */
+export function fromHttpError(error: unknown, bodyLimit: number | undefined): AppError {
   if (error instanceof AppError) return error;
   if (hasZodFastifySchemaValidationErrors(error)) {
     const issues = error.validation.flatMap(({ instancePath, message, keyword, params }) => {
@@ -98,22 +98,15 @@ export function fromHttpError(error: unknown): AppError {
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new AppError('unsupported_media_type', 'The body must be application/json.');
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new AppError('body_too_large', 'The body is larger than this server accepts.');
+      return new AppError('body_too_large', `The body is larger than the ${bodyLimit} bytes that are accepted here.`);
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':
     case 'FST_ERR_CTP_INVALID_JSON_BODY':
-      return new AppError('malformed_json', 'The body must be one JSON object, encoded in UTF-8.');
+      return new AppError('malformed_json', 'The body must be one JSON object, without NaN, Infinity or __proto__.');
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
     case 'FST_ERR_BAD_URL':
     case 'FST_ERR_MAX_PARAM_LENGTH':
     case 'FST_ERR_ASYNC_CONSTRAINT':
       return new AppError('bad_request', 'The address or the headers of the request cannot be read.');
-  }
-  // secure-json-parse throws a bare SyntaxError for forbidden keys.
-  if (error instanceof SyntaxError) {
-    return new AppError(
-      'malformed_json',
-      'The body is not JSON that this server reads: it is damaged or has __proto__.',
-    );
   }
   return asAppError(error);
 }

@@ -1,4 +1,4 @@
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import { METHODS } from 'node:http';
 import type { Duplex } from 'node:stream';
 import helmet from '@fastify/helmet';
@@ -12,14 +12,19 @@ import { z } from 'zod';
 import type { Config } from '../../config/schema.ts';
 import { AppError, asAppError } from '../../errors.ts';
 import { renderRequestFields } from '../../messages/fields.ts';
+import { readOnlyJson } from './json-body.ts';
 import { addDocumentation } from './openapi.ts';
 import { createOriginCheck } from './origin.ts';
 import { fromHttpError, PROBLEM_TYPE, toProblem } from './problem.ts';
+import { createKnownRoutes, notServed } from './unknown-routes.ts';
 
 const MIB = 1024 * 1024;
 
 /** Largest frame that an event client may send, in bytes. */
 const MAX_FRAME = 65_536;
+
+/** How long answers that are under way have at the end, in ms: by then every render has ended or gone back. */
+const CLOSE_MS = 2000;
 
 /** Options of `createHttpServer`. */
 export interface HttpServerOptions {
@@ -37,6 +42,8 @@ export type HttpServer = Awaited<ReturnType<typeof createHttpServer>>;
 
 /** Creates the server; `listen` starts it. */
 export async function createHttpServer({ config, log, version, onAnswer, closeSockets }: HttpServerOptions) {
+  const routes = createKnownRoutes();
+  const webSocketPaths = new Set<string>();
   const app = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'http_request_id' }),
@@ -45,7 +52,14 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
     forceCloseConnections: 'idle',
     requestTimeout: 30_000,
     // The header limit must be the smaller one, else Node swaps the two; see also the interval of its checks.
-    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1000 },
+    http: {
+      headersTimeout: 10_000,
+      connectionsCheckingInterval: 1000,
+      // Checked below, since Node's own answer has no body.
+      requireHostHeader: false,
+      // Whatever else a client would like to upgrade to is answered as plain HTTP, as curl and Java expect.
+      shouldUpgradeCallback: (request) => webSocketPaths.has(pathOf(request)) && isWebSocket(request),
+    },
     routerOptions: { maxParamLength: 1024 },
     frameworkErrors: (error, request, reply) => void answerError(error, request, reply),
     clientErrorHandler,
@@ -53,17 +67,24 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler(answerError);
-  // Only JSON is read: a form that a web page can send without asking must never reach a route.
-  app.removeContentTypeParser('text/plain');
+  readOnlyJson(app);
+  app.addHook('onRoute', ({ method, url, wsHandler }) => {
+    routes.add(method, url);
+    if (wsHandler !== undefined) webSocketPaths.add(url);
+  });
 
   // Pages bring their own policy, and the server itself speaks plain HTTP.
   await app.register(helmet, { contentSecurityPolicy: false, strictTransportSecurity: false });
   await app.register(websocket, {
     options: { maxPayload: MAX_FRAME },
     preClose: (done) => void closeSockets().finally(done),
+    // ws has said why it ends the connection; cutting it off would lose that.
+    errorHandler: (error, _socket, request) =>
+      request.log.info({ err: error }, 'a WebSocket client broke the protocol'),
   });
   await addDocumentation(app, version);
 
+  app.addHook('onRequest', refuseWithoutHost);
   app.addHook('onRequest', createOriginCheck(config.allowed_origins));
   app.addHook('onSend', async (request, reply) => void reply.header('x-request-id', request.id));
   app.addHook('onResponse', async (request, reply) => {
@@ -72,18 +93,23 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
     onAnswer({ method, route, status: reply.statusCode, seconds: reply.elapsedTime / 1000 });
   });
 
-  const patterns: { method: string; pattern: RegExp }[] = [];
-  app.addHook('onRoute', ({ method, url }) => {
-    const pattern = new RegExp(`^${url.replace(/:[^/]+/g, '[^/]+').replace(/\*$/, '.*')}$`);
-    for (const one of [method].flat()) patterns.push({ method: one, pattern });
+  const refuseUnknown = async (request: FastifyRequest, reply: FastifyReply): Promise<never> => {
+    const allowed = routes.methodsOf(request.url);
+    if (allowed.length > 0) void reply.header('allow', allowed.join(', '));
+    throw notServed(allowed);
+  };
+  // Before the body is read: at a wrong address it does not matter what is wrong with it.
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.is404) await refuseUnknown(request, reply);
   });
-  app.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?', 1)[0] ?? '';
-    const allowed = [...new Set(patterns.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method))];
-    if (allowed.length === 0) throw new AppError('not_found', 'There is nothing at this address; see /docs.');
-    void reply.header('allow', allowed.join(', '));
-    throw new AppError('method_not_allowed', `This address answers ${allowed.join(', ')}.`);
+  app.setNotFoundHandler(refuseUnknown);
+
+  let giveUp: NodeJS.Timeout | undefined;
+  app.addHook('preClose', async () => {
+    // Node waits for every connection, also for one whose request never comes to its end.
+    giveUp = setTimeout(() => app.server.closeAllConnections(), CLOSE_MS);
   });
+  app.addHook('onClose', async () => clearTimeout(giveUp));
 
   return app;
 }
@@ -106,8 +132,23 @@ export async function listen(app: HttpServer, { host, port }: Config['http']): P
   return typeof address === 'object' && address !== null ? address.port : port;
 }
 
+async function refuseWithoutHost({ raw }: FastifyRequest): Promise<void> {
+  if (raw.httpVersion === '1.1' && raw.headers.host === undefined) {
+    throw new AppError('bad_request', 'The request has no Host header.');
+  }
+}
+
+function pathOf({ url }: IncomingMessage): string {
+  return url?.split('?', 1)[0] ?? '';
+}
+
+function isWebSocket({ method, headers }: IncomingMessage): boolean {
+  const named = headers.upgrade?.toLowerCase() === 'websocket';
+  return named && method === 'GET' && headers['sec-websocket-version'] === '13';
+}
+
 async function answerError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  const error = fromHttpError(thrown);
+  const error = fromHttpError(thrown, request.routeOptions?.bodyLimit);
   const named = z.object({ request_id: renderRequestFields.request_id.schema }).safeParse(request.body);
   const problem = toProblem(error, named.data?.request_id ?? request.id);
   if (problem.status >= 500) request.log.error({ err: thrown, code: error.code }, 'a request failed');

@@ -1,0 +1,30 @@
+import { connect as tcp } from 'node:net';
+import { test } from 'vitest';
+import { WebSocket } from 'ws';
+import { startApp } from '../helper.ts';
+import { SteppedGenerator } from '../fakes/stepped-generator.ts';
+
+test('1009 and stop', async () => {
+  const stepped = new SteppedGenerator();
+  stepped.stopsOnAbort = true;
+  const app = await startApp({ overrides: { generators: new Map([['stepped', stepped]]) }, config: { http: { drain_s: 0.1 } } });
+  const port = Number(new URL(app.url).port);
+  const c = await app.listen();
+  c.socket.send('x'.repeat(70_000));
+  console.log('1009?', await c.closed);
+  const half = tcp(port, '127.0.0.1'); half.on('error', () => {}); half.write('POST /v1/renders HTTP/1.1\r\nHost: x\r\n');
+  const half2 = tcp(port, '127.0.0.1'); half2.on('error', () => {}); half2.write('POST /v1/renders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{');
+  const empty = tcp(port, '127.0.0.1'); empty.on('error', () => {});
+  const up = `GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`;
+  const silent = tcp(port, '127.0.0.1'); silent.on('error', () => {}); silent.write(up);
+  await new Promise((r) => silent.once('data', r));
+  const w1 = app.call('POST', '/v1/renders', { prompt: 'a', generator: 'stepped' }, { prefer: 'wait=60' });
+  await stepped.call(1);
+  const w2 = app.call('POST', '/v1/renders', { prompt: 'b', generator: 'stepped' }, { prefer: 'wait=60' });
+  while ((await app.call('GET', '/v1/generators/stepped')).body.queued < 1);
+  console.time('stop');
+  await app.stop();
+  console.timeEnd('stop');
+  console.log((await w1).status, (await w1).body, (await w2).status, (await w2).body.status);
+  half.destroy(); half2.destroy(); empty.destroy(); silent.destroy();
+});
