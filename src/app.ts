@@ -129,6 +129,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     onClose: metrics.onSubscriberClose,
   });
   const bus = createBus(config, renders, log, metrics.onBusMessage);
+  parts.defer(() => bus?.close());
   const health = createHealth({
     probeJournal: () => journal.probe({ at: clock.now() }),
     probeStore: () => store.probe(),
@@ -151,14 +152,10 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   addEventRoutes(http, stream);
   addOperationsRoutes(http, { health, metrics });
 
-  links.base = `http://${hostInUrl(config.http.host)}:${await listen(http, config.http)}`;
-  if (bus !== undefined) {
-    await bus.start();
-    parts.defer(() => bus.close());
-  }
-  // After the bus, which must hear of renders that now end; before the generators, which make others run.
   const recovered = await journal.recover({ crashAttempts: config.generator.crash_attempts, at: clock.now() });
   if (recovered.requeued + recovered.failed > 0) log.warn(recovered, 'renders were running when the server last died');
+  links.base = `http://${hostInUrl(config.http.host)}:${await listen(http, config.http)}`;
+  await bus?.start();
   for (const [name, { generator }] of generators) void startGenerator(name, generator);
   log.info({ url: links.base, data_dir: config.data_dir, cache_dir: config.cache_dir }, 'the server is ready');
 

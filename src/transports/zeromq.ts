@@ -64,7 +64,8 @@ export function createBusTransport(options: {
   let phase: 'new' | 'running' | 'draining' | 'closed' = 'new';
   let readFailed = false;
   let reading = Promise.resolve();
-  let unsubscribe = () => {};
+  // From the beginning: a render of before may end while the server starts.
+  const unsubscribe = renders.subscribe(door.publish);
   let closing: Promise<void> | undefined;
 
   async function readAll(): Promise<void> {
@@ -115,7 +116,6 @@ export function createBusTransport(options: {
         throw error;
       }
       phase = 'running';
-      unsubscribe = renders.subscribe(door.publish);
       reading = readAll();
       log.info(
         { project: config.project, requests: config.requests, results: config.results },
