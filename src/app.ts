@@ -5,6 +5,7 @@ import { AppError, asAppError } from './errors.ts';
 import type { GeneratorHealth, ImageGenerator } from './generators/generator.ts';
 import { GENERATOR_NAMES, generatorFactories, generatorSettings } from './generators/index.ts';
 import type { NewEvent } from './messages/events.ts';
+import type { ImageFormat } from './messages/fields.ts';
 import { PROJECTS } from './messages/projects.ts';
 import { createHealth } from './observe/health.ts';
 import type { Log } from './observe/log.ts';
@@ -219,7 +220,7 @@ function createBus(
 
 function createLinks(
   config: Config,
-  pathOf: (imageId: string, format: 'png' | 'jpeg') => string,
+  pathOf: (imageId: string, format: ImageFormat) => string,
 ): Links & { base: string } {
   return {
     /** Known once the server listens. */

@@ -67,7 +67,7 @@ export const configSchema = z.strictObject({
         .max(100_000)
         .default(256)
         .describe('Messages kept for a core that is away; then the oldest go'),
-      output_format: z.enum(['png', 'jpeg']).default('jpeg').describe('Format of images for the bus'),
+      output_format: z.enum(['png', 'jpeg', 'webp']).default('jpeg').describe('Format of images for the bus'),
     })
     .prefault({}),
   generator: z

@@ -10,9 +10,15 @@ export const MAX_SIDE = 4096;
 export const MAX_SEED = 0xffff_ffff;
 
 /** Formats that images are stored in. */
-export const imageFormat = z.enum(['png', 'jpeg']);
+export const imageFormat = z.enum(['png', 'jpeg', 'webp', 'avif']);
 /** A format of `imageFormat`. */
 export type ImageFormat = z.infer<typeof imageFormat>;
+
+/** Quality when none is asked for, where a careful look sees no difference; PNG has none. */
+export const DEFAULT_QUALITY = { png: 100, jpeg: 90, webp: 88, avif: 65 } as const satisfies Record<
+  ImageFormat,
+  number
+>;
 
 /** An input image: exactly one of the two keys. */
 export const imageSource = z
@@ -111,7 +117,7 @@ export const renderRequestFields = {
   era: experimance(text(1, 64).describe('Era of the scene, one of the project’s')),
   biome: experimance(text(1, 64).describe('Biome of the scene, one of the project’s')),
   output_format: field(imageFormat.describe('Default png; on the bus as configured')),
-  quality: field(integer(1, 100).describe('Quality of a lossy format. Default 90'), 'integer'),
+  quality: field(integer(1, 100).describe('Quality of a lossy format. Default: jpeg 90, webp 88, avif 65'), 'integer'),
   priority: field(integer(-10, 10).describe('Higher first; equal ones in order of arrival. Default 0'), 'integer'),
   timeout_s: field(
     z
@@ -127,7 +133,9 @@ export const renderRequestFields = {
   ),
   metadata: field(
     z
-      .record(text(1, 64), text(0, 1024))
+      .record(text(1, 64), text(0, 1024), {
+        error: ({ code }) => (code === 'invalid_key' ? 'must have keys of 1 to 64 Unicode characters' : undefined),
+      })
       .refine((entries) => Object.keys(entries).length <= 16, { error: 'must have at most 16 keys' })
       .describe('Echoed in results and events'),
   ),

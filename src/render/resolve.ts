@@ -3,7 +3,7 @@ import type { FieldIssue } from '../errors.ts';
 import { AppError } from '../errors.ts';
 import type { GeneratorCapabilities, GeneratorSizes, OptionalField } from '../generators/generator.ts';
 import type { ImageFormat } from '../messages/fields.ts';
-import { MAX_SEED } from '../messages/fields.ts';
+import { DEFAULT_QUALITY, MAX_SEED } from '../messages/fields.ts';
 import type { ProjectRules } from '../messages/projects.ts';
 import type { AcceptedRequest } from '../messages/render.ts';
 import type { RenderRequest } from '../messages/render-request.ts';
@@ -120,6 +120,7 @@ export function resolveWork(
   sizes: GeneratorSizes,
   defaults: { readonly outputFormat: ImageFormat },
 ): WorkSpec {
+  const outputFormat = request.output_format ?? defaults.outputFormat;
   return {
     prompt: request.prompt,
     negativePrompt: request.negative_prompt,
@@ -136,7 +137,7 @@ export function resolveWork(
     referenceImage: inputs.reference_image,
     depthMap: inputs.depth_map,
     mask: inputs.mask,
-    outputFormat: request.output_format ?? defaults.outputFormat,
-    quality: request.quality ?? 90,
+    outputFormat,
+    quality: request.quality ?? DEFAULT_QUALITY[outputFormat],
   };
 }

@@ -4,6 +4,7 @@ import type { Sharp } from 'sharp';
 import sharp from 'sharp';
 import { AppError } from '../errors.ts';
 import type { RawPixels } from '../generators/generator.ts';
+import type { ImageFormat } from '../messages/fields.ts';
 import { MAX_SIDE } from '../messages/fields.ts';
 import type { Images, InspectedImage, Overlay, TextOptions } from './images.ts';
 import { printable, toMarkup, visiblePart } from './markup.ts';
@@ -49,8 +50,9 @@ export function createImages(limits: { readonly maxPixels: number; readonly maxB
     async encode(content, { format, quality }) {
       try {
         const image = content.kind === 'raw' ? fromPixels(content.pixels) : await openGenerated(content.bytes);
-        const output = format === 'png' ? image.png() : image.flatten({ background: BLACK }).jpeg({ quality });
-        const { data, info } = await output.toBuffer({ resolveWithObject: true });
+        const { width, height } = content.kind === 'raw' ? content.pixels : await image.metadata();
+        const large = width * height > LARGE_PIXELS;
+        const { data, info } = await formatted(image, format, quality, large).toBuffer({ resolveWithObject: true });
         return { bytes: data, width: info.width, height: info.height };
       } catch (error) {
         const message = 'The generator returned an image that cannot be used.';
@@ -96,6 +98,25 @@ export function createImages(limits: { readonly maxPixels: number; readonly maxB
       return await toPixels(fromPixels(pixels).resize({ ...box, fit: 'inside', withoutEnlargement: true }));
     },
   };
+}
+
+/** Effort of the slow encoders: beyond these an image takes seconds for a few per cent of its size. */
+const WEBP_EFFORT = 2;
+const AVIF_EFFORT = 2;
+/** From this size on, AVIF gets no effort at all: it would take tens of seconds else. */
+const LARGE_PIXELS = 2 ** 21;
+
+function formatted(image: Sharp, format: ImageFormat, quality: number, large: boolean): Sharp {
+  switch (format) {
+    case 'png':
+      return image.png();
+    case 'jpeg':
+      return image.flatten({ background: BLACK }).jpeg({ quality });
+    case 'webp':
+      return image.webp({ quality, effort: WEBP_EFFORT });
+    case 'avif':
+      return image.avif({ quality, effort: large ? 0 : AVIF_EFFORT });
+  }
 }
 
 /** A reason of ours to refuse an image, phrased to follow "The image". */

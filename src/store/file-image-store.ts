@@ -5,7 +5,12 @@ import type { ImageFormat } from '../messages/fields.ts';
 import { createDurableFiles, createTurns, hasCode, openRegular, storageError } from './durable-files.ts';
 import type { ImageStore, StoredFile } from './image-store.ts';
 
-const EXTENSIONS: Readonly<Record<ImageFormat, string>> = { png: 'png', jpeg: 'jpg' };
+const EXTENSIONS: Readonly<Record<ImageFormat, string>> = {
+  png: 'png',
+  jpeg: 'jpg',
+  webp: 'webp',
+  avif: 'avif',
+};
 
 /** The image store in a folder, with what only this one can do. */
 export interface FileImageStore extends ImageStore {
@@ -14,7 +19,7 @@ export interface FileImageStore extends ImageStore {
 }
 
 /**
- * Images as files: `renders/<aa>/<sha256>.<png|jpg>`, `inputs/<aa>/<sha256>`, `latest.<png|jpg>`, and `tmp/` for what
+ * Images as files: `renders/<aa>/<sha256>.<ext>`, `inputs/<aa>/<sha256>`, `latest.<ext>`, and `tmp/` for what
  * is not whole yet. Makes `dir`, relative to the working directory, and sweeps `tmp/`; throws as `save`.
  * The folder may be deleted at any time: the next write makes it again.
  */

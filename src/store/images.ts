@@ -65,7 +65,7 @@ export interface Images extends Drawing {
   /** Decodes every pixel of a caller's image. Throws `invalid_image`, saying what is wrong and what is allowed. */
   inspect(bytes: Uint8Array): Promise<InspectedImage>;
   /**
-   * The content as a file of `format`, without metadata; equal pixels give equal bytes. `quality` (1–100) is JPEG's.
+   * The content as a file of `format`, without metadata; equal pixels give equal bytes. `quality` (1–100) is for the lossy formats.
    * Encoded content is decoded and encoded anew, whatever its format. Throws `generator_failed` when it cannot be used.
    */
   encode(

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Config } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
+import type { ImageFormat } from '../messages/fields.ts';
 import { imageId } from '../messages/outputs.ts';
 import { cancelOutcome, generatorResource, renderResource } from '../messages/render.ts';
 import { strictRenderRequest, withoutNulls } from '../messages/render-request.ts';
@@ -15,7 +16,12 @@ import type { HttpServer } from './http/server.ts';
 const ANONYMOUS: Caller = { owner: 'anonymous', door: 'rest' };
 
 const MIB = 1024 * 1024;
-const MEDIA_TYPES = { png: 'image/png', jpeg: 'image/jpeg' } as const;
+const MEDIA_TYPES = {
+  png: 'image/png',
+  jpeg: 'image/jpeg',
+  webp: 'image/webp',
+  avif: 'image/avif',
+} as const satisfies Record<ImageFormat, string>;
 const renderId = z.object({ id: z.string().describe("The server's id, or the caller's request_id") });
 const preferHeader = z.object({
   prefer: z

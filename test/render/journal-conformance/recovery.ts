@@ -1,0 +1,104 @@
+import { describe, expect, it } from 'vitest';
+import type { Journal } from '../../../src/render/journal.ts';
+import type { OpenJournal } from '../journal-conformance.ts';
+import { AT, accept, CANCELLED, claim, eventTypesOf, find, succeeded } from '../journal-fixtures.ts';
+
+/** What a start makes of what ran when the process died. */
+export function recoveryOfJournal(open: OpenJournal): void {
+  describe('recover', () => {
+    it('does nothing where nothing ran', async () => {
+      const { journal } = await open();
+      const { id } = await accept(journal);
+      expect(await journal.recover({ crashAttempts: 2, at: AT })).toEqual({ requeued: 0, failed: 0 });
+      expect(await eventTypesOf(journal, id)).toEqual(['RenderQueued']);
+    });
+
+    it('puts what ran back in its old order, before what waited behind it', async () => {
+      const { journal, reopen } = await open();
+      const renders = [];
+      for (let number = 0; number < 5; number += 1) renders.push(await accept(journal));
+      for (let number = 0; number < 3; number += 1) await claim(journal);
+      const later = await reopen();
+      expect(await later.recover({ crashAttempts: 2, at: AT + 8 })).toEqual({ requeued: 3, failed: 0 });
+      for (const [index, { id }] of renders.entries()) {
+        expect(await find(later, id)).toMatchObject({ status: 'queued', queuePosition: index + 1 });
+      }
+      for (const { workId } of renders) expect((await claim(later)).workId).toBe(workId);
+    });
+
+    it('notes the attempt as crashed, ends no render, and takes no result of it any more', async () => {
+      const { journal, reopen } = await open();
+      const { id } = await accept(journal);
+      const { workId, attempt } = await claim(journal);
+      const later = await reopen();
+      await later.recover({ crashAttempts: 2, at: AT + 8 });
+      expect((await find(later, id)).attempts).toMatchObject([{ outcome: 'crashed', endedAt: AT + 8 }]);
+      expect(await later.lastEvents({ renderId: id })).toEqual([]);
+      expect(await later.finish({ workId, attempt, result: succeeded(), at: AT })).toEqual({ settled: [] });
+      const again = await claim(later);
+      expect(again).toMatchObject({ workId, attempt: 2 });
+      expect(await later.finish({ workId, attempt, result: succeeded(), at: AT })).toEqual({ settled: [] });
+      expect(await later.finish({ ...again, result: succeeded(), at: AT })).toEqual({ settled: [id] });
+    });
+
+    it('fails a render whose starts died too often', async () => {
+      const opened = await open();
+      const { id } = await accept(opened.journal);
+      let journal: Journal = opened.journal;
+      for (let crash = 1; crash < 3; crash += 1) {
+        await claim(journal);
+        journal = await opened.reopen();
+        expect(await journal.recover({ crashAttempts: 3, at: AT })).toEqual({ requeued: 1, failed: 0 });
+      }
+      await claim(journal);
+      journal = await opened.reopen();
+      expect(await journal.recover({ crashAttempts: 3, at: AT + 9 })).toEqual({ requeued: 0, failed: 1 });
+      expect(await find(journal, id)).toMatchObject({
+        status: 'failed',
+        error: { code: 'crashed', retryable: true },
+        finishedAt: AT + 9,
+        attempts: [{ outcome: 'crashed' }, { outcome: 'crashed' }, { outcome: 'crashed' }],
+      });
+      expect(await journal.lastEvents({ renderId: id })).toMatchObject([
+        { event: { type: 'RenderFailed', code: 'crashed' } },
+      ]);
+      expect(await journal.claim({ generator: 'draw', at: AT })).toBeUndefined();
+      expect(await journal.recover({ crashAttempts: 3, at: AT })).toEqual({ requeued: 0, failed: 0 });
+    });
+
+    it('counts crashes, not the times that work was handed back', async () => {
+      const opened = await open();
+      const { id } = await accept(opened.journal);
+      let journal: Journal = opened.journal;
+      for (let stop = 0; stop < 3; stop += 1) {
+        await journal.release({ ...(await claim(journal)), at: AT });
+        journal = await opened.reopen();
+        expect(await journal.recover({ crashAttempts: 2, at: AT })).toEqual({ requeued: 0, failed: 0 });
+      }
+      await claim(journal);
+      journal = await opened.reopen();
+      expect(await journal.recover({ crashAttempts: 2, at: AT })).toEqual({ requeued: 1, failed: 0 });
+      expect((await find(journal, id)).attempts.map(({ outcome }) => outcome)).toEqual([
+        'released',
+        'released',
+        'released',
+        'crashed',
+      ]);
+    });
+
+    it('ends the attempts of work that was given up while it ran', async () => {
+      const { journal, reopen } = await open();
+      const { id } = await accept(journal);
+      await claim(journal);
+      await journal.settle({ renderId: id, status: 'cancelled', error: CANCELLED, at: AT });
+      const later = await reopen();
+      expect(await later.recover({ crashAttempts: 2, at: AT + 8 })).toEqual({ requeued: 0, failed: 0 });
+      expect(await find(later, id)).toMatchObject({
+        status: 'cancelled',
+        finishedAt: AT,
+        attempts: [{ outcome: 'crashed', endedAt: AT + 8 }],
+      });
+      expect(await later.claim({ generator: 'draw', at: AT })).toBeUndefined();
+    });
+  });
+}

@@ -1,0 +1,126 @@
+import { randomUUID } from 'node:crypto';
+import { expect } from 'vitest';
+import type { PublicError } from '../../src/errors.ts';
+import type {
+  Accepted,
+  ClaimedWork,
+  Journal,
+  LoggedEvent,
+  NewRender,
+  RenderImage,
+  RenderRecord,
+  WorkResult,
+  WorkSpec,
+} from '../../src/render/journal.ts';
+
+/** 2026-11-22T06:00:00.000Z */
+export const AT = Date.UTC(2026, 10, 22, 6);
+
+/** What a test sets of a render; the rest is plain. */
+export type RenderChanges = Partial<Omit<NewRender, 'spec'>> & { readonly spec?: Partial<WorkSpec> };
+
+/** A render as the service would hand it in: own ids, generator `draw`, owner `ann`, over REST. */
+export function newRender({ spec, ...changes }: RenderChanges = {}): NewRender {
+  const id = randomUUID();
+  return {
+    id,
+    requestId: id,
+    owner: 'ann',
+    door: 'rest',
+    bodyHash: 'body',
+    request: { prompt: 'a delta' },
+    ignored: [],
+    generator: 'draw',
+    priority: 0,
+    timeoutMs: 1000,
+    clearQueue: false,
+    createdAt: AT,
+    workId: randomUUID(),
+    ...changes,
+    spec: {
+      prompt: 'a delta',
+      width: 64,
+      height: 64,
+      seed: 7,
+      numImages: 1,
+      outputFormat: 'png',
+      quality: 90,
+      ...spec,
+    },
+  };
+}
+
+/** Hands a render in and expects it to be taken. */
+export async function accept(journal: Journal, changes: RenderChanges = {}): Promise<RenderRecord> {
+  const outcome = await journal.accept({ render: newRender(changes), maxQueued: 10_000 });
+  return accepted(outcome).render;
+}
+
+/** Narrows an outcome that must be `accepted`. */
+export function accepted(outcome: Accepted): Extract<Accepted, { kind: 'accepted' }> {
+  if (outcome.kind !== 'accepted') throw new Error(`the render was not accepted but ${outcome.kind}`);
+  return outcome;
+}
+
+/** Takes work that must be there. */
+export async function claim(journal: Journal, generator = 'draw', at = AT): Promise<ClaimedWork> {
+  const work = await journal.claim({ generator, at });
+  if (work === undefined) throw new Error('there was no work');
+  return work;
+}
+
+/** The render, which must be there. */
+export async function find(journal: Journal, id: string, owner = 'ann'): Promise<RenderRecord> {
+  const render = await journal.findRender({ id, owner });
+  if (render === undefined) throw new Error('there is no such render');
+  return render;
+}
+
+/** Every event of the journal. */
+export function allEvents(journal: Journal): Promise<readonly LoggedEvent[]> {
+  return journal.eventsAfter({ since: 0, limit: 1_000_000 });
+}
+
+/** Types of a render's events, in order. */
+export async function eventTypesOf(journal: Journal, renderId: string): Promise<string[]> {
+  const events = await allEvents(journal);
+  return events.filter(({ event }) => isAbout(event, renderId)).map(({ event }) => event.type);
+}
+
+/** Whether an event tells the end of this render. */
+export function ends(event: LoggedEvent['event'], renderId: string): boolean {
+  if (!isAbout(event, renderId)) return false;
+  if (event.type === 'ImageReady') return event.index === event.of - 1;
+  return event.type === 'RenderFailed' || event.type === 'RenderCancelled';
+}
+
+function isAbout(event: LoggedEvent['event'], renderId: string): boolean {
+  return 'render_id' in event && event.render_id === renderId;
+}
+
+/** Images as the runner would have stored them. */
+export function images(count = 1): RenderImage[] {
+  return Array.from({ length: count }, (_, index) => ({
+    imageId: index.toString(16).padStart(64, '0'),
+    format: 'png',
+    width: 64,
+    height: 64,
+    bytes: 100 + index,
+    seed: 7 + index,
+  }));
+}
+
+/** A result with `count` images. */
+export function succeeded(count = 1): WorkResult {
+  return { kind: 'succeeded', images: images(count), renderMs: 20, storeMs: 3 };
+}
+
+/** Errors as callers see them. */
+export const FAILURE: PublicError = { code: 'generator_failed', message: 'no paint', retryable: true };
+export const TIMEOUT: PublicError = { code: 'render_timeout', message: 'too long', retryable: true };
+export const CANCELLED: PublicError = { code: 'cancelled', message: 'not wanted', retryable: false };
+
+/** Expects a promise to reject with an `AppError` of this code. */
+export async function expectCode(promise: Promise<unknown>, code: string): Promise<void> {
+  await expect(promise).rejects.toMatchObject({ name: 'AppError', code });
+}
