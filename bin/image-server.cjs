@@ -16,7 +16,7 @@ if (major < wanted[0] || (major === wanted[0] && minor < wanted[1])) {
 
 // Image encodes and file reads share this pool: with libuv's 4 threads, reads wait behind encodes.
 process.env.UV_THREADPOOL_SIZE ??= '16';
-// The font ships with the project, so that a machine without fonts draws letters and not boxes.
+// Texts are drawn with the font that ships with the project, whatever fonts the machine has.
 process.env.FONTCONFIG_FILE ??= join(__dirname, '..', 'assets', 'fonts', 'fonts.conf');
 
 import(pathToFileURL(join(__dirname, '..', 'src', 'main.ts')).href)

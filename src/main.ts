@@ -1,22 +1,19 @@
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { startImageServer } from './app.ts';
+import type { ClientCommandContext } from './cli/client-command.ts';
+import { CommandError, EXIT } from './cli/command-error.ts';
+import { addEventsCommand } from './cli/events.ts';
+import type { Failure } from './cli/failure.ts';
+import { exitCodeOf, failureOfApp, failureOfClient, failureOfCommand } from './cli/failure.ts';
+import { addGeneratorsCommand } from './cli/generators.ts';
+import { addRenderCommand } from './cli/render.ts';
 import { serve } from './cli/serve.ts';
+import { createClient } from './client/client.ts';
+import { ClientError } from './client/client-error.ts';
 import { loadConfig } from './config/load.ts';
-import type { AppError, ErrorCode } from './errors.ts';
 import { asAppError } from './errors.ts';
 import { createLog } from './observe/log.ts';
-
-/** Exit codes as in sysexits.h; everything else is 1. */
-const EXIT_CODES: Partial<Record<ErrorCode, number>> = {
-  port_in_use: 69,
-  data_dir_in_use: 75,
-  storage_full: 75,
-  config_invalid: 78,
-  journal_unreadable: 78,
-};
-
-const USAGE = 2;
 
 /** The command line. Resolves when the command is done; sets the exit code. */
 export async function main(host: NodeJS.Process): Promise<void> {
@@ -26,11 +23,11 @@ export async function main(host: NodeJS.Process): Promise<void> {
     await createProgram(host).parseAsync(host.argv);
     end(0);
   } catch (thrown) {
-    if (isCommanderError(thrown)) end(thrown.exitCode === 0 ? 0 : USAGE);
-    const error = asAppError(thrown);
-    const detail = error.code === 'internal' && error.cause instanceof Error ? `\n${error.cause.stack}` : '';
-    host.stderr.write(`image-server: ${error.message}${detail}\n`);
-    end(exitCodeOf(error));
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) end(0);
+    const { exitCode, message, problem } = failureOf(thrown);
+    const text = host.argv.includes('--json') ? JSON.stringify(problem) : `image-server: ${message}`;
+    if (message !== '') host.stderr.write(`${text}\n`);
+    end(exitCode);
   }
 }
 
@@ -38,6 +35,9 @@ function createProgram(host: NodeJS.Process): Command {
   const program = new Command('image-server')
     .description('Renders images over REST, WebSocket and the Experimance bus')
     .version(packageJson.version)
+    .helpCommand(false)
+    // What is wrong is printed with everything else that can be, in `main`.
+    .configureOutput({ outputError: () => {} })
     .exitOverride();
   program
     .command('serve')
@@ -46,9 +46,25 @@ function createProgram(host: NodeJS.Process): Command {
     .addHelpText('after', '\nEvery key of config.toml is a flag as well, as in --http.port 9000 or --log_level debug.')
     .allowUnknownOption()
     .allowExcessArguments()
-    .exitOverride()
     .action((_options, command: Command) => runServe(host, command.args));
+  const context = clientContext(host);
+  addRenderCommand(program, context);
+  addGeneratorsCommand(program, context);
+  addEventsCommand(program, context);
   return program;
+}
+
+function clientContext(host: NodeJS.Process): ClientCommandContext {
+  return {
+    host: {
+      stdout: host.stdout,
+      stderr: host.stderr,
+      env: host.env,
+      cwd: host.cwd(),
+      onInterrupt: (listener) => void host.on('SIGINT', listener),
+    },
+    connect: createClient,
+  };
 }
 
 async function runServe(host: NodeJS.Process, argv: readonly string[]): Promise<void> {
@@ -78,10 +94,11 @@ async function runServe(host: NodeJS.Process, argv: readonly string[]): Promise<
   });
 }
 
-function exitCodeOf({ code }: AppError): number {
-  return EXIT_CODES[code] ?? 1;
-}
-
-function isCommanderError(error: unknown): error is Error & { exitCode: number } {
-  return error instanceof Error && 'exitCode' in error && typeof error.exitCode === 'number';
+function failureOf(thrown: unknown): Failure {
+  if (thrown instanceof CommandError) return failureOfCommand(thrown);
+  if (thrown instanceof ClientError) return failureOfClient(thrown);
+  if (!(thrown instanceof CommanderError)) return failureOfApp(asAppError(thrown));
+  // Without a command the help has been printed, and there is nothing to add.
+  const message = thrown.code === 'commander.help' ? '' : thrown.message.replace(/^error: /, '');
+  return failureOfCommand(new CommandError(EXIT.usage, 'usage', message));
 }

@@ -57,6 +57,7 @@ describe('the architecture', () => {
       [
         'app.ts',
         'cli',
+        'client',
         'config',
         'errors.ts',
         'generators',

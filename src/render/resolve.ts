@@ -1,4 +1,5 @@
 import { createHash, randomInt } from 'node:crypto';
+import canonicalize from 'canonicalize';
 import type { FieldIssue } from '../errors.ts';
 import { AppError } from '../errors.ts';
 import type { GeneratorCapabilities, GeneratorSizes, OptionalField } from '../generators/generator.ts';
@@ -102,15 +103,9 @@ export function acceptedRequest(request: RenderRequest, inputs: InputIds): Accep
 
 /** SHA-256 (hex) of what the caller asked for: equal for the same body, whatever its spelling. */
 export function hashBody(request: AcceptedRequest): string {
-  return createHash('sha256').update(sortedJson(request)).digest('hex');
-}
-
-/** JSON with its keys in order. RFC 8785 would do, but has no form for the lone surrogates that JSON may bring. */
-function sortedJson(value: unknown): string {
-  return JSON.stringify(value, (_key, part: unknown) => {
-    if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;
-    return Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)));
-  });
+  return createHash('sha256')
+    .update(canonicalize(request) ?? '')
+    .digest('hex');
 }
 
 /** What the generator is to draw: the fitted request with every choice made. */

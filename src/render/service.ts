@@ -100,7 +100,8 @@ export function createRenderService(options: RenderServiceOptions) {
       timeoutMs: Math.ceil(request.timeout_s === undefined ? served.timeoutMs : request.timeout_s * 1000),
       clearQueue: request.clear_queue ?? false,
       createdAt: clock.now(),
-      workId: uuidv7(),
+      // Work is named after the render that it was begun for.
+      workId: id,
       spec: resolveWork(fitted.request, usedInputs(fitted.request, inputs), served.generator.sizes, {
         outputFormat: caller.door === 'bus' ? options.busFormat : 'png',
       }),
@@ -122,8 +123,9 @@ export function createRenderService(options: RenderServiceOptions) {
       case 'known':
         return { kind: 'known', render: present(outcome.render), replay: await lastEvents(outcome.render) };
       case 'accepted': {
-        const reason = new AppError('superseded', 'A newer request with clear_queue took its place.');
-        for (const workId of outcome.stoppedWork) runner.stop(workId, reason);
+        for (const workId of outcome.stoppedWork) {
+          runner.stop(workId, new AppError('superseded', 'A newer request with clear_queue took its place.'));
+        }
         runner.wake(render.generator);
         return { kind: 'accepted', render: present(outcome.render), replay: [] };
       }

@@ -1,17 +1,9 @@
 import { z } from 'zod';
+import { healthReport } from '../messages/health.ts';
 import type { Health } from '../observe/health.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { HttpServer } from './http/server.ts';
 
-const state = z.enum(['ok', 'degraded', 'failed']);
-const healthReport = z
-  .object({
-    status: state,
-    version: z.string(),
-    uptime_s: z.int(),
-    parts: z.record(z.string(), z.object({ status: state, reason: z.string().optional() })),
-  })
-  .meta({ id: 'Health' });
 const readiness = z.object({ ready: z.boolean(), reasons: z.array(z.string()) }).meta({ id: 'Readiness' });
 
 /** Adds the routes for those who run the server. */

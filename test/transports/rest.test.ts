@@ -13,7 +13,7 @@ import { expectProblem, send } from './raw-http.ts';
 async function startStepped(clock?: ManualClock): Promise<{ app: TestApp; stepped: SteppedGenerator }> {
   const stepped = new SteppedGenerator();
   const overrides = { generators: new Map([['stepped', stepped]]), ...(clock === undefined ? {} : { clock }) };
-  const app = await startApp({ config: { generator: { strategy: 'stepped' } }, overrides });
+  const app = await startApp({ config: { http: { drain_s: 0 }, generator: { strategy: 'stepped' } }, overrides });
   return { app, stepped };
 }
 
@@ -111,6 +111,7 @@ describe('POST /v1/renders', () => {
     expect(status).toBe(202);
     expect(headers.get('preference-applied')).toBe('wait=60');
     expect(body.status).toBe('running');
+    (await stepped.call(1)).finish();
   });
 
   it('tells who still waits when the server stops how the render is', async () => {
@@ -159,7 +160,7 @@ describe('POST /v1/renders', () => {
   it('says when to come back when the queue is full', async () => {
     const stepped = new SteppedGenerator();
     const app = await startApp({
-      config: { generator: { strategy: 'stepped' }, queue: { max_length: 1 } },
+      config: { http: { drain_s: 0 }, generator: { strategy: 'stepped' }, queue: { max_length: 1 } },
       overrides: { generators: new Map([['stepped', stepped]]) },
     });
     await app.call('POST', '/v1/renders', { prompt: 'runs' });

@@ -1,6 +1,6 @@
 import type { PublicError } from '../../errors.ts';
 import { queuedEvent } from '../job.ts';
-import type { JournalOperations, NewRender } from '../journal.ts';
+import type { JournalOperations, NewRender, RenderRecord } from '../journal.ts';
 import type { JournalContext } from './context.ts';
 import { readRender } from './rows.ts';
 
@@ -15,10 +15,20 @@ const SUPERSEDED: PublicError = {
 
 /** How a render comes in. `settle` ends the ones that it supersedes. */
 export function createAccept(
-  { run, one, all, log, renderOf, complete }: JournalContext,
+  { run, one, all, log, complete }: JournalContext,
   settle: JournalOperations['settle'],
 ): Pick<JournalOperations, 'accept'> {
-  const queuedCount = () => Number(one(`SELECT count(*) AS n FROM works WHERE status = 'queued'`)?.n);
+  const queuedCount = () => Number(one('SELECT sum(queued) AS n FROM queue_counts')?.n ?? 0);
+
+  /** The place of the newest work of its kind: behind all that has its priority and lane, or better ones. */
+  function lastPosition({ generator, priority, door }: NewRender): number {
+    const queued = one(
+      `SELECT sum(queued) AS n FROM queue_counts WHERE generator = $generator AND
+         (priority > $priority OR (priority = $priority AND lane <= $lane))`,
+      { generator, priority, lane: LANES[door] },
+    );
+    return Number(queued?.n);
+  }
 
   function insert(render: NewRender): void {
     const { id, owner, door, requestId, bodyHash, workId, generator, priority, timeoutMs, spec } = render;
@@ -89,9 +99,10 @@ export function createAccept(
         ({ id }) => settle({ renderId: id, status: 'cancelled', error: SUPERSEDED, at }).stoppedWork,
       );
       insert(render);
-      const accepted = renderOf(render.id);
-      if (accepted === undefined) throw new Error('the render that was just inserted is not there');
-      return { kind: 'accepted', render: complete(accepted), stoppedWork: stopped.filter((id) => id !== undefined) };
+      const { spec: _, clearQueue: _c, ...same } = render;
+      const queuePosition = lastPosition(render);
+      const accepted: RenderRecord = { ...same, status: 'queued', attempts: [], images: [], queuePosition };
+      return { kind: 'accepted', render: accepted, stoppedWork: stopped.filter((id) => id !== undefined) };
     },
   };
 }

@@ -91,12 +91,17 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
   }
 
   function positionOf({ generator, priority, lane, ord }: StoredWork): number {
-    const ahead = one(
-      `SELECT count(*) AS n FROM works WHERE status = 'queued' AND generator = $generator AND
-         (priority > $priority OR (priority = $priority AND (lane < $lane OR (lane = $lane AND ord < $ord))))`,
+    const better = one(
+      `SELECT coalesce(sum(queued), 0) AS n FROM queue_counts WHERE generator = $generator AND
+         (priority > $priority OR (priority = $priority AND lane < $lane))`,
+      { generator, priority, lane },
+    );
+    const earlier = one(
+      `SELECT count(*) AS n FROM works WHERE status = 'queued' AND generator = $generator AND priority = $priority AND
+         lane = $lane AND ord < $ord`,
       { generator, priority, lane, ord },
     );
-    return Number(ahead?.n) + 1;
+    return Number(better?.n) + Number(earlier?.n) + 1;
   }
 
   /** Work that nobody waits for is given up; returns its id when that happened now. */

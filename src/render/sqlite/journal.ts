@@ -120,8 +120,7 @@ export async function openSqliteJournal({ dir, onFatal }: SqliteJournalOptions):
   };
 
   async function finish(): Promise<void> {
-    if (dead !== undefined) return;
-    // Whatever waits goes out as the last batches; the thread takes messages in order.
+    // Whatever waits goes out as the last batches; a thread that dies leaves nothing waiting.
     while (waiting.length > 0 || underWay.length > 0) {
       await Promise.race([new Promise<void>((resolve) => worker.once('message', () => resolve())), ended]);
     }

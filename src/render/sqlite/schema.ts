@@ -20,6 +20,29 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX works_queue ON works (generator, priority DESC, lane, ord) WHERE status = 'queued';
   CREATE INDEX works_running ON works (generator) WHERE status = 'running';
 
+  -- How many works wait, so that neither an accept nor a scrape has to count them.
+  CREATE TABLE queue_counts (
+    generator TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    lane INTEGER NOT NULL,
+    queued INTEGER NOT NULL,
+    PRIMARY KEY (generator, priority, lane)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER works_inserted AFTER INSERT ON works WHEN new.status = 'queued' BEGIN
+    INSERT INTO queue_counts VALUES (new.generator, new.priority, new.lane, 1)
+      ON CONFLICT DO UPDATE SET queued = queued + 1;
+  END;
+  CREATE TRIGGER works_queued AFTER UPDATE OF status ON works
+  WHEN new.status = 'queued' AND old.status <> 'queued' BEGIN
+    UPDATE queue_counts SET queued = queued + 1
+      WHERE generator = new.generator AND priority = new.priority AND lane = new.lane;
+  END;
+  CREATE TRIGGER works_unqueued AFTER UPDATE OF status ON works
+  WHEN old.status = 'queued' AND new.status <> 'queued' BEGIN
+    UPDATE queue_counts SET queued = queued - 1
+      WHERE generator = old.generator AND priority = old.priority AND lane = old.lane;
+  END;
+
   CREATE TABLE work_inputs (
     work_id TEXT NOT NULL REFERENCES works (id),
     role TEXT NOT NULL,
@@ -61,9 +84,8 @@ export const MIGRATIONS: readonly string[] = [
     created_at INTEGER NOT NULL,
     started_at INTEGER,
     finished_at INTEGER,
-    UNIQUE (owner, request_id)
+    UNIQUE (request_id, owner)
   ) STRICT;
-  CREATE INDEX renders_request ON renders (request_id);
   CREATE INDEX renders_work ON renders (work_id);
   CREATE INDEX renders_active ON renders (generator, owner) WHERE status IN ('queued', 'running');
 
@@ -94,6 +116,6 @@ export const MIGRATIONS: readonly string[] = [
     render_id TEXT,
     body TEXT NOT NULL
   ) STRICT;
-  CREATE INDEX events_render ON events (render_id) WHERE render_id IS NOT NULL;
+  CREATE INDEX events_last ON events (render_id) WHERE type IN ('ImageReady', 'RenderFailed', 'RenderCancelled');
   `,
 ];

@@ -59,12 +59,21 @@ function migrate(database: DatabaseSync): void {
   database.prepare(`INSERT INTO meta (key, value) VALUES ('log_id', ?) ON CONFLICT DO NOTHING`).run(randomUUID());
 }
 
+function tidy(database: DatabaseSync): void {
+  try {
+    database.exec('PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)');
+  } catch (error) {
+    // Nothing depends on it: what the full disk or another program keeps in the WAL, the next start takes from there.
+    if (sqliteCode(error) === undefined) throw error;
+  }
+}
+
 function serve({ database, lock }: Open): void {
   const written: LoggedEvent[] = [];
   const operations = createOperations(database, written);
   port?.on('message', (message: { calls: readonly Call[] } | 'close') => {
     if (message === 'close') {
-      database.exec('PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)');
+      tidy(database);
       database.close();
       lock.close();
       port.close();

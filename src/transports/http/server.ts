@@ -48,7 +48,7 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'http_request_id' }),
     bodyLimit: Math.floor(config.max_body_mb * MIB),
-    genReqId: () => uuidv7(),
+    genReqId: requestIds(),
     forceCloseConnections: 'idle',
     requestTimeout: 30_000,
     // The header limit must be the smaller one, else Node swaps the two; see also the interval of its checks.
@@ -61,7 +61,9 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
       shouldUpgradeCallback: (request) => webSocketPaths.has(pathOf(request)) && isWebSocket(request),
     },
     routerOptions: { maxParamLength: 1024 },
-    frameworkErrors: (error, request, reply) => void answerError(error, request, reply),
+    // Of these the hooks below hear nothing.
+    frameworkErrors: (error, request, reply) =>
+      void answerError(error, request, reply.header('x-request-id', request.id)),
     clientErrorHandler,
   }).withTypeProvider<ZodTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
@@ -86,7 +88,12 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
 
   app.addHook('onRequest', refuseWithoutHost);
   app.addHook('onRequest', createOriginCheck(config.allowed_origins));
-  app.addHook('onSend', async (request, reply) => void reply.header('x-request-id', request.id));
+  let giveUp: NodeJS.Timeout | undefined;
+  app.addHook('onSend', async (request, reply) => {
+    void reply.header('x-request-id', request.id);
+    // Else the connection would be kept for a next request, and the server could not end.
+    if (giveUp !== undefined) void reply.header('connection', 'close');
+  });
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'other';
     const method = METHODS.includes(request.method) ? request.method : 'other';
@@ -94,7 +101,9 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
   });
 
   const refuseUnknown = async (request: FastifyRequest, reply: FastifyReply): Promise<never> => {
-    const allowed = routes.methodsOf(request.url);
+    const methods = routes.methodsOf(request.url);
+    // A route that found nothing itself, as the one of the documentation's files.
+    const allowed = methods.includes(request.method) ? [] : methods;
     if (allowed.length > 0) void reply.header('allow', allowed.join(', '));
     throw notServed(allowed);
   };
@@ -104,7 +113,6 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
   });
   app.setNotFoundHandler(refuseUnknown);
 
-  let giveUp: NodeJS.Timeout | undefined;
   app.addHook('preClose', async () => {
     // Node waits for every connection, also for one whose request never comes to its end.
     giveUp = setTimeout(() => app.server.closeAllConnections(), CLOSE_MS);
@@ -112,6 +120,16 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
   app.addHook('onClose', async () => clearTimeout(giveUp));
 
   return app;
+}
+
+/** Names of HTTP requests: unique across restarts, and cheap. */
+function requestIds(): () => string {
+  const prefix = uuidv7();
+  let last = 0;
+  return () => {
+    last += 1;
+    return `${prefix}-${last}`;
+  };
 }
 
 /** Starts to listen; resolves with the port. Throws `port_in_use` naming the address. */

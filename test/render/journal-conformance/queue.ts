@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { RenderRecord } from '../../../src/render/journal.ts';
 import type { OpenJournal } from '../journal-conformance.ts';
 import {
   AT,
@@ -10,6 +11,7 @@ import {
   FAILURE,
   find,
   images,
+  newRender,
   succeeded,
   TIMEOUT,
 } from '../journal-fixtures.ts';
@@ -69,6 +71,49 @@ export function queueOfJournal(open: OpenJournal): void {
       const claims = await Promise.all(Array.from({ length: 50 }, () => journal.claim({ generator: 'draw', at: AT })));
       const taken = claims.flatMap((work) => (work === undefined ? [] : [work.workId]));
       expect(taken.toSorted()).toEqual(renders.map(({ workId }) => workId).toSorted());
+    });
+  });
+
+  describe('the queue', () => {
+    it('has positions, counts and an order that agree, whatever went in and out', async () => {
+      const { journal, reopen } = await open();
+      const renders: RenderRecord[] = [];
+      for (let number = 0; number < 36; number += 1) {
+        const generator = number % 4 === 0 ? 'other' : 'draw';
+        const door = number % 2 === 0 ? 'rest' : 'bus';
+        renders.push(await accept(journal, { generator, door, priority: (number % 3) - 1 }));
+      }
+      for (const [index, { id }] of renders.entries()) {
+        if (index % 5 === 0) await journal.settle({ renderId: id, status: 'cancelled', error: CANCELLED, at: AT });
+      }
+      const [first, second, third] = [await claim(journal), await claim(journal), await claim(journal, 'other')];
+      await claim(journal);
+      await journal.release({ ...second, at: AT });
+      await journal.finish({ ...first, result: succeeded(), at: AT });
+      await journal.finish({ ...third, result: { kind: 'failed', error: FAILURE }, at: AT });
+      const later = await reopen();
+      await later.recover({ crashAttempts: 2, at: AT });
+      await accept(later, { clearQueue: true, owner: 'bob', priority: 1 });
+
+      const stats = await later.queueStats({});
+      expect(stats.length).toBe(2);
+      let waiting = stats.reduce((sum, { queued }) => sum + queued, 0);
+      for (const { generator, queued } of stats) {
+        for (let position = 1; position <= queued; position += 1) {
+          const all = await Promise.all(renders.map(({ id }) => find(later, id)));
+          const own = all.filter((render) => render.generator === generator && render.status === 'queued');
+          const places = own.map(({ queuePosition = 0 }) => queuePosition).toSorted((a, b) => a - b);
+          expect(places.at(-1) ?? 0).toBeLessThanOrEqual(queued - position + 1);
+          expect(new Set(places).size).toBe(own.length);
+          const next = own.find(({ queuePosition }) => queuePosition === 1);
+          const work = await claim(later, generator);
+          if (next !== undefined) expect(work.workId).toBe(next.workId);
+          waiting -= 1;
+          const probe = await later.accept({ render: newRender(), maxQueued: waiting });
+          expect(probe).toEqual({ kind: 'full', queued: waiting });
+        }
+        expect(await later.claim({ generator, at: AT })).toBeUndefined();
+      }
     });
   });
 

@@ -1,0 +1,89 @@
+import type { ClientError } from '../client/client-error.ts';
+import type { AppError, ErrorCode, FieldIssue } from '../errors.ts';
+import type { CommandError } from './command-error.ts';
+import { EXIT } from './command-error.ts';
+import { flagOf } from './render-flags.ts';
+import { printable } from './text.ts';
+
+/** How a command ends that did not do what it was asked to. */
+export interface Failure {
+  readonly exitCode: number;
+  /** One sentence; empty when there is nothing to say. */
+  readonly message: string;
+  /** What `--json` prints. */
+  readonly problem: Readonly<Record<string, unknown>>;
+}
+
+/** Codes of the process that serves. */
+const SERVE_CODES: Partial<Record<ErrorCode, number>> = {
+  port_in_use: EXIT.unreachable,
+  data_dir_in_use: EXIT.later,
+  storage_full: EXIT.later,
+  config_invalid: EXIT.config,
+  journal_unreadable: EXIT.config,
+};
+
+/** Codes of a server's answers; the others depend on the status. */
+const ANSWER_CODES: Readonly<Record<string, number>> = {
+  unreachable: EXIT.unreachable,
+  disconnected: EXIT.unreachable,
+  invalid_request: EXIT.usage,
+  unknown_generator: EXIT.usage,
+  unsupported_field: EXIT.usage,
+  invalid_image: EXIT.usage,
+  body_too_large: EXIT.usage,
+  queue_full: EXIT.later,
+  draining: EXIT.later,
+  storage_full: EXIT.later,
+  generator_unavailable: EXIT.later,
+} satisfies Partial<Record<ErrorCode | 'unreachable' | 'disconnected', number>>;
+
+/** Exit code of a server that stops with an error. */
+export function exitCodeOf({ code }: AppError): number {
+  return SERVE_CODES[code] ?? EXIT.failed;
+}
+
+/** An error of the program itself. */
+export function failureOfApp(error: AppError): Failure {
+  const detail = error.code === 'internal' && error.cause instanceof Error ? `\n${error.cause.stack}` : '';
+  return {
+    exitCode: exitCodeOf(error),
+    message: `${error.message}${detail}`,
+    problem: { code: error.code, message: error.message, retryable: error.retryable },
+  };
+}
+
+/** An error that a command came to by itself. */
+export function failureOfCommand({ exitCode, code, message }: CommandError): Failure {
+  return { exitCode, message, problem: { code, message } };
+}
+
+/** An error of a call to the server, with fields named as the flags that they came from. */
+export function failureOfClient(error: ClientError): Failure {
+  const { code, status, retryable, retryAfterMs, issues, message } = error;
+  const isLater = retryable && status !== undefined && (status === 429 || status >= 500);
+  const when = retryAfterMs === undefined ? '' : `; try again in ${Math.ceil(retryAfterMs / 1000)} s`;
+  return {
+    exitCode: ANSWER_CODES[code] ?? (isLater ? EXIT.later : EXIT.failed),
+    message: printable(`${(issues.length === 0 ? message : inFlags(issues)).replace(/\.$/, '')}${when}.`),
+    problem: {
+      code,
+      message,
+      retryable,
+      ...(status === undefined ? {} : { status }),
+      ...(retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }),
+      ...(issues.length === 0 ? {} : { errors: issues }),
+    },
+  };
+}
+
+/** All issues as one sentence in the words of the command line. */
+export function inFlags(issues: readonly FieldIssue[]): string {
+  const parts = issues.map(({ path, message }) => {
+    const text = message.replace(/\.$/, '');
+    if (path === '') return text;
+    // Ours go on from the name ("must be …"); others are sentences of their own.
+    return `${flagOf(path)}${/^\p{Lu}/u.test(text) ? ':' : ''} ${text}`;
+  });
+  return `${parts.join('; ')}.`;
+}

@@ -1,0 +1,54 @@
+import { join } from 'node:path';
+import { MockImageGenerator } from '../../../src/generators/mock/mock-generator.ts';
+import { systemClock } from '../../../src/render/clock.ts';
+import { createImages } from '../../../src/store/convert.ts';
+import { createFileImageStore } from '../../../src/store/file-image-store.ts';
+import { runChild } from '../child.ts';
+import { createInserts, RENDERS, requestFor, scratch } from './parts.ts';
+
+const { dir, remove } = await scratch();
+const images = createImages({ maxPixels: 2 ** 28, maxBytes: 2 ** 28 });
+const store = await createFileImageStore({ dir: join(dir, 'images') });
+const inserts = createInserts(dir);
+const generator = new MockImageGenerator({
+  style: 'placeholder',
+  delayMs: 0,
+  steps: 1,
+  drawing: images,
+  clock: systemClock,
+});
+await generator.start();
+let seed = 0;
+
+/** Drawn by the same strokes, encoded by the same sharp, stored by the same steps: without queue, journal and events. */
+async function renderOnce(): Promise<void> {
+  seed += 1;
+  const request = requestFor(seed);
+  await inserts.insert(JSON.stringify(request));
+  const hooks = {
+    signal: new AbortController().signal,
+    onProgress: () => undefined,
+    wantsPreview: () => false,
+    onPreview: () => undefined,
+    onRemoteId: async () => undefined,
+  };
+  const [image] = await generator.generate({ ...request, workId: String(seed), numImages: 1 }, hooks);
+  if (image === undefined) throw new Error('the generator drew nothing');
+  const { bytes } = await images.encode(image, { format: 'png', quality: 100 });
+  const { imageId } = await store.save(bytes, 'png');
+  await inserts.insert(imageId);
+  await store.setLatest(imageId, 'png');
+}
+
+runChild({
+  async work() {
+    const started = performance.now();
+    for (let render = 0; render < RENDERS; render += 1) await renderOnce();
+    return { rendersPerSecond: (RENDERS * 1000) / (performance.now() - started) };
+  },
+  async stop() {
+    await generator.close();
+    inserts.close();
+    await remove();
+  },
+});

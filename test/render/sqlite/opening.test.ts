@@ -1,0 +1,111 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { fileURLToPath } from 'node:url';
+import { expect, it, onTestFinished } from 'vitest';
+import { openSqliteJournal } from '../../../src/render/sqlite/journal.ts';
+import { temporaryDir } from '../../helper.ts';
+import { accept, expectCode, find } from '../journal-fixtures.ts';
+import { openJournal } from './open.ts';
+
+const open = (dir: string) => openSqliteJournal({ dir, onFatal: () => undefined });
+
+/** Opens the journal in a process of its own; `said` is how that went. */
+async function holder(dir: string) {
+  const child = spawn(process.execPath, [fileURLToPath(new URL('hold-journal.ts', import.meta.url)), dir], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exit = once(child, 'exit');
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const [line] = await once(child.stdout, 'data');
+  const kill = async () => {
+    child.kill('SIGKILL');
+    await exit;
+  };
+  return { said: String(line).trim(), kill };
+}
+
+it('a second journal on the same folder is refused in the same process, and the first goes on', async () => {
+  const { journal, dir } = await openJournal();
+  await expectCode(open(dir), 'data_dir_in_use');
+  const { id } = await accept(journal);
+  expect((await find(journal, id)).status).toBe('queued');
+});
+
+it('a second process on the same folder is refused', async () => {
+  const { dir, journal } = await openJournal();
+  expect((await holder(dir)).said).toBe('data_dir_in_use');
+  await journal.close();
+  expect((await holder(dir)).said).toBe('open');
+  await expectCode(open(dir), 'data_dir_in_use');
+});
+
+it('the folder is free again when its holder is killed', async () => {
+  const dir = await temporaryDir();
+  const { said, kill } = await holder(dir);
+  expect(said).toBe('open');
+  await expectCode(open(dir), 'data_dir_in_use');
+  await kill();
+  const { journal } = await openJournal(dir);
+  await accept(journal);
+});
+
+it('what was accepted is there after its process is killed', async () => {
+  const { dir, journal } = await openJournal();
+  const { id } = await accept(journal);
+  // A copy of the files as they lie there now is what a dead process leaves.
+  const copy = await temporaryDir();
+  for (const file of ['journal.db', 'journal.db-wal'])
+    await writeFile(join(copy, file), await readFile(join(dir, file)));
+  const { journal: revived } = await openJournal(copy);
+  expect((await find(revived, id)).status).toBe('queued');
+  expect(revived.logId).toBe(journal.logId);
+});
+
+it('the folder is made when it is missing', async () => {
+  const dir = join(await temporaryDir(), 'a', 'b');
+  const { journal } = await openJournal(dir);
+  await accept(journal);
+});
+
+it('a folder that cannot be made is an unreadable journal', async () => {
+  const dir = await temporaryDir();
+  await writeFile(join(dir, 'file'), '');
+  await expectCode(open(join(dir, 'file', 'data')), 'journal_unreadable');
+});
+
+it('a journal of a newer version is refused and left as it is', async () => {
+  const { journal, dir } = await openJournal();
+  const { id } = await accept(journal);
+  await journal.close();
+  const setVersion = (version: number) => {
+    const database = new DatabaseSync(join(dir, 'journal.db'));
+    database.exec(`PRAGMA user_version = ${version}`);
+    database.close();
+  };
+  setVersion(999);
+  await expectCode(open(dir), 'journal_unreadable');
+  setVersion(1);
+  const { journal: later } = await openJournal(dir);
+  expect((await find(later, id)).status).toBe('queued');
+});
+
+it('a file that is no journal is refused, and the folder is free again', async () => {
+  const dir = await temporaryDir();
+  await mkdir(dir, { recursive: true });
+  const file = join(dir, 'journal.db');
+  await writeFile(file, 'this is a text file, and not a short one either '.repeat(100));
+  await expectCode(open(dir), 'journal_unreadable');
+  await rm(file);
+  const { journal } = await openJournal(dir);
+  await accept(journal);
+});
+
+it('errors name no folder', async () => {
+  const { dir } = await openJournal();
+  const error: unknown = await open(dir).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(Error);
+  if (error instanceof Error) expect(error.message).not.toContain(dir);
+});
