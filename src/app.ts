@@ -74,7 +74,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   const { config, log, onFatal } = options;
   const clock = options.overrides?.clock ?? systemClock;
   const images = createImages({ maxPixels: config.inputs.max_pixels, maxBytes: config.inputs.max_bytes });
-  const store = await createFileImageStore({ dir: config.cache_dir });
+  const store = await openStore(config);
   const journal = parts.adopt(await openSqliteJournal({ dir: config.data_dir, onFatal }), (opened) => opened.close());
 
   const links = createLinks(config, store.pathOf);
@@ -184,6 +184,16 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
       else log.error({ err: error, generator: name }, 'a generator could not be started');
     }
     await noteState(journal, name, generator.health(), clock, log);
+  }
+}
+
+/** A folder that cannot be written at the start is a wrong setting; later it is trouble that may pass. */
+async function openStore({ cache_dir }: Config) {
+  try {
+    return await createFileImageStore({ dir: cache_dir });
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'storage_failed') throw error;
+    throw new AppError('config_invalid', `cache_dir = "${cache_dir}": this folder cannot be written`, { cause: error });
   }
 }
 

@@ -17,10 +17,11 @@ const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
 
 const imports: Import[] = files.flatMap(({ name, text }) => {
   const statements = text.matchAll(/^(?:import|export)\s+(type\s+)?(?:[^'";]*?\sfrom\s+)?'([^']+)'/gm);
-  return [...statements].map(([, type, target = '']) => ({
+  const late = text.matchAll(/\b(import)\('([^']+)'\)/g);
+  return [...statements, ...late].map(([, word, target = '']) => ({
     file: name,
     target: target.startsWith('.') ? relative(src, resolve(src, dirname(name), target)) : target,
-    typeOnly: type !== undefined,
+    typeOnly: word?.startsWith('type') === true,
   }));
 });
 
@@ -100,6 +101,12 @@ describe('the architecture', () => {
       return !(KNOWS[part] ?? []).some((known) => one.target.startsWith(known));
     });
     expect(bad).toEqual([]);
+  });
+
+  it('lets the client run in browsers', () => {
+    const inPages = ['client', 'messages', 'errors.ts'];
+    const packages = imports.filter((one) => !isOurs(one) && !one.typeOnly && inPages.includes(partOf(one.file)));
+    expect(new Set(packages.map(({ target }) => target))).toEqual(new Set(['zod']));
   });
 
   it('keeps each heavy package in one file', () => {

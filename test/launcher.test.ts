@@ -123,6 +123,31 @@ describe('image-server serve', () => {
     expect(wrong.stderr()).toContain('[mock] images_dir');
   });
 
+  it.each([
+    ['cache_dir', '--cache_dir'],
+    ['data_dir', '--data_dir'],
+  ])('ends with 78 and names %s when it cannot be written', async (key, flag) => {
+    const wrong = launch(await temporaryDir(), [
+      'serve',
+      '--http.port',
+      '0',
+      '--bus.enabled=false',
+      flag,
+      '/dev/null/x',
+    ]);
+    expect(await wrong.ended).toBe(78);
+    expect(wrong.stderr()).toContain(key);
+  });
+
+  it('answers who waits for a render when it stops', async () => {
+    const server = await launchServer(await temporaryDir(), '--mock.delay_s', '3600', '--http.drain_s', '0');
+    const waiting = post(server.url, { request_id: 'held', prompt: 'x' }, { prefer: 'wait=60' });
+    await until(server.url, 'held', 'running');
+    server.child.kill('SIGTERM');
+    expect(await waiting).toMatchObject({ request_id: 'held', status: 'queued' });
+    expect(await server.ended).toBe(0);
+  });
+
   it('ends with 69 when the port is taken, naming it', async () => {
     const holder = createServer();
     await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));

@@ -55,5 +55,6 @@ export function clientFor({ server }: ClientCommandOptions, { host, connect }: C
 
 function isServerUrl(text: string): boolean {
   const url = URL.parse(text);
-  return url !== null && ['http:', 'https:'].includes(url.protocol) && url.username === '' && url.search === '';
+  if (url === null || !['http:', 'https:'].includes(url.protocol)) return false;
+  return url.username + url.password + url.search + url.hash === '';
 }

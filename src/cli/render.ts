@@ -68,6 +68,7 @@ async function runRender(
   }
   state = `Interrupted; the render goes on: ${howToGoOn(client, accepted)}.`;
   const ended = await waitFor(client, accepted, signal, options, context);
+  state = `Interrupted; the render ${ended.id} has ended, but its images are not all saved.`;
   const files = output === undefined ? [] : await saveImages(client, ended, output, signal);
   const result = output === undefined ? ended : { ...ended, files };
   host.stdout.write(options.json === true ? `${JSON.stringify(result)}\n` : summary(ended, files));

@@ -93,7 +93,9 @@ function busSchema(name: RenderRequestField): z.ZodType {
   const { schema, coercion } = renderRequestFields[name];
   // The caller's id is echoed verbatim there, whatever it looks like.
   if (name === 'request_id') return z.string().min(1);
-  return coercion === 'none' ? schema : z.preprocess((value) => coerce(value, coercion), schema);
+  if (coercion === 'none') return schema;
+  // Nullish here as well, because a source that holds no image becomes null.
+  return z.preprocess((value) => coerce(value, coercion), schema.nullish());
 }
 
 function coerce(value: unknown, coercion: Coercion): unknown {
@@ -139,7 +141,7 @@ function toBoolean(value: unknown): unknown {
 
 /** `image_data` wins over `uri`, and an object that holds neither means that there is no image. */
 function toSource(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   const { image_data: data, uri } = value as { image_data?: unknown; uri?: unknown };
   if ((data ?? '') !== '') return { image_data: data };
   if ((uri ?? '') !== '') return { uri };

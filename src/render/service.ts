@@ -70,6 +70,8 @@ export type RenderService = ReturnType<typeof createRenderService>;
 export function createRenderService(options: RenderServiceOptions) {
   const { journal, hub, runner, generators, links, clock } = options;
   let draining = false;
+  /** How to end each wait at once. */
+  const waits = new Set<() => void>();
 
   const present = (record: RenderRecord): RenderResource =>
     presentRender(record, links, runner.progressOf(record.workId));
@@ -170,7 +172,7 @@ export function createRenderService(options: RenderServiceOptions) {
     return record;
   }
 
-  /** Resolves with the render once it is over, or as it is after `ms` or when `signal` aborts. */
+  /** Resolves with the render once it is over, or as it is after `ms`, when `signal` aborts or the server stops. */
   async function wait(id: string, owner: string, ms: number, signal?: AbortSignal): Promise<RenderResource> {
     const { id: renderId } = await find(id, owner);
     const over = Promise.withResolvers<void>();
@@ -178,6 +180,7 @@ export function createRenderService(options: RenderServiceOptions) {
       if (isLast(event) && 'render_id' in event && event.render_id === renderId) over.resolve();
     });
     const cancelTimer = clock.after(ms, over.resolve);
+    waits.add(over.resolve);
     signal?.addEventListener('abort', () => over.resolve(), { once: true });
     try {
       // Looked up after the subscription, so that an end in between is not missed.
@@ -186,6 +189,7 @@ export function createRenderService(options: RenderServiceOptions) {
     } finally {
       unsubscribe();
       cancelTimer();
+      waits.delete(over.resolve);
     }
     return present(await find(renderId, owner));
   }
@@ -266,6 +270,7 @@ export function createRenderService(options: RenderServiceOptions) {
         options.log.error({ err: error }, 'that the server stops could not be journalled');
       }
       await runner.drain(graceMs);
+      for (const end of waits) end();
     },
   };
 }

@@ -1,0 +1,76 @@
+import type { BiomeLook } from './biomes.ts';
+import { clamp01, smoothstep } from './numbers.ts';
+import type { Paint } from './paint.ts';
+import { mixIn, setPaint } from './paint.ts';
+
+/** What the colour of the bare land depends on. One object, changed for each pixel. */
+export interface Spot {
+  /** 0 at the water, 1 at the summits. */
+  climb: number;
+  slope: number;
+  moisture: number;
+  /** Patches the size of hills, −1 to 1. */
+  mottle: number;
+  /** Fine noise, −1 to 1. */
+  grain: number;
+  /** How far it is under trees, 0 to 1. */
+  cover: number;
+  u: number;
+  v: number;
+}
+
+const SNOW = [240, 244, 248] as const;
+const ICE_CRACK = [116, 168, 200] as const;
+
+/** Paints land as nature made it: ground by height and moisture, trees, rock on the steep, snow, and a beach. */
+export function createGround(
+  look: BiomeLook,
+  noise: (x: number, y: number) => number,
+): (paint: Paint, spot: Spot) => void {
+  const [low, middle, high] = look.ground;
+  const [shade, light, clump] = look.trees;
+
+  return (paint, spot) => {
+    const { climb, slope, moisture, mottle, grain, cover } = spot;
+    const height = clamp01(climb + 0.06 * grain + 0.1 * mottle);
+    setPaint(paint, low, 1);
+    mixIn(paint, middle, clamp01(height * 2.4));
+    mixIn(paint, high, smoothstep(0.4, 0.95, height));
+    mixIn(paint, look.dry, smoothstep(0.52, 0.14, moisture + 0.14 * grain + 0.12 * mottle) * 0.85);
+
+    if (cover > 0) {
+      mixIn(paint, shade, cover);
+      mixIn(paint, light, cover * clamp01(0.38 + 0.55 * grain));
+      mixIn(paint, clump, cover * 0.75 * smoothstep(0.05, 0.5, mottle + 0.4 * grain));
+    }
+    if (look.texture === 'pools') paintPools(paint, spot);
+    mixIn(paint, look.rock, 0.92 * smoothstep(look.rockSlope, look.rockSlope + 0.22, slope + 0.16 * grain));
+    if (look.texture === 'cracks') paintCracks(paint, spot);
+    if (look.snowLine < 1.2) {
+      const lies = climb + 0.09 * grain + 0.07 * mottle - 0.22 * Math.max(0, slope - 0.5);
+      mixIn(paint, SNOW, 0.96 * smoothstep(look.snowLine - 0.02, look.snowLine + 0.06, lies));
+    }
+    if (look.water > 0) {
+      const sand = look.beachTop * (1 + 0.7 * mottle + 0.35 * grain);
+      mixIn(paint, look.beach, 0.92 * (1 - smoothstep(sand * 0.7, sand, climb)) * (1 - smoothstep(0.35, 0.7, slope)));
+    }
+  };
+
+  /** Small dark pools on level ground, edged with moss. */
+  function paintPools(paint: Paint, { slope, climb, u, v, mottle }: Spot): void {
+    const pool = noise(u * 58, v * 58) + 0.35 * noise(u * 130, v * 130) + 0.5 * mottle - 2.2 * slope - 0.7 * climb;
+    mixIn(paint, look.dry, 0.5 * smoothstep(0.36, 0.52, pool));
+    mixIn(paint, look.deep, 0.94 * smoothstep(0.55, 0.62, pool));
+  }
+
+  /** Crevasses: thin lines where noise crosses zero. */
+  function paintCracks(paint: Paint, { u, v, grain, mottle }: Spot): void {
+    const line = 1 - Math.abs(noise(u * 9 + 0.05 * grain, v * 9 + 0.05 * mottle)) * 5.5;
+    const finer = 1 - Math.abs(noise(u * 26 + 3, v * 26)) * 6;
+    mixIn(
+      paint,
+      ICE_CRACK,
+      0.62 * smoothstep(0.72, 1, line) + 0.3 * smoothstep(0.75, 1, finer) * clamp01(mottle + 0.4),
+    );
+  }
+}

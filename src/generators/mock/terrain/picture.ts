@@ -1,0 +1,153 @@
+import { createAir } from './air.ts';
+import { createFarmland } from './farmland.ts';
+import type { Size } from './grid.ts';
+import type { Spot } from './ground.ts';
+import { createGround } from './ground.ts';
+import { createMask, drawLines, drawRivers } from './lines.ts';
+import { clamp01, hash, noiseOf, smoothstep } from './numbers.ts';
+import { createPaint, mixIn, mixPaint, scalePaint } from './paint.ts';
+import { createRelief } from './relief.ts';
+import { createRings } from './rings.ts';
+import { createRowReader } from './sampling.ts';
+import { createStreets } from './streets.ts';
+import { createWater } from './water.ts';
+import type { World } from './world.ts';
+
+/** The sun stands in the north-west, 45° high. */
+const SUN = 0.5;
+const SUN_UP = Math.SQRT1_2;
+
+/** Throws when the picture is no longer wanted; called for every row. */
+export type Checkpoint = () => void;
+
+/** Draws a world at a size: RGB, row by row. */
+export function drawPicture(world: World, size: Size, checkpoint: Checkpoint): Uint8Array {
+  const { width, height } = size;
+  const { grid, look, land, fields, seed } = world;
+  const { biome, era } = look;
+  const longer = Math.max(width, height);
+  const { heights, grain, cover } = createRelief(world, size, checkpoint);
+
+  const rivers = createMask(size);
+  drawRivers(rivers, size, world.rivers);
+  const roads = createMask(size);
+  drawLines(roads, size, world.roads, era.roadWidth);
+  const rails = createMask(size);
+  drawLines(rails, size, world.rails, era.railWidth);
+  checkpoint();
+
+  const noise = noiseOf(seed, 'surface');
+  const paintGround = createGround(biome, noise);
+  const paintWater = createWater(biome, noise);
+  const paintFarmland = createFarmland(seed, look);
+  const paintTown = era.plan === 'rings' ? createRings(era, world.towns) : createStreets(seed, era);
+  const paintAir = createAir(look, noise);
+
+  const reader = createRowReader(grid, size);
+  const { light, moisture, slope, urban, farmed, smoke, mottle } = fields;
+  const sources = [light, moisture, slope, urban, farmed, smoke, mottle];
+  const newRow = () => new Float32Array(grid.width);
+  const [lights, moistures, slopes, urbans, farms, smokes, mottles] = [
+    newRow(),
+    newRow(),
+    newRow(),
+    newRow(),
+    newRow(),
+    newRow(),
+    newRow(),
+  ] as const;
+  const rows = [lights, moistures, slopes, urbans, farms, smokes, mottles];
+
+  const data = new Uint8Array(width * height * 3);
+  const paint = createPaint();
+  const trace = createPaint();
+  const spot: Spot = { climb: 0, slope: 0, moisture: 0, mottle: 0, grain: 0, cover: 0, u: 0, v: 0 };
+  const level = Math.max(0, land.waterLevel);
+  const steepness = longer * 0.5 * biome.relief;
+
+  for (let y = 0, at = 0; y < height; y += 1) {
+    checkpoint();
+    reader.linear(sources, rows, y);
+    const v = (y + 0.5 - height / 2) / longer;
+    const up = y === 0 ? 0 : width;
+    const down = y === height - 1 ? 0 : width;
+    for (let x = 0; x < width; x += 1, at += 1) {
+      const u = (x + 0.5 - width / 2) / longer;
+      const cell = reader.cells[x] ?? 0;
+      const share = reader.shares[x] ?? 0;
+      const rest = 1 - share;
+      const here = heights[at] ?? 0;
+      const sky = (lights[cell] ?? 0) * rest + (lights[cell + 1] ?? 0) * share;
+      const smoky = (smokes[cell] ?? 0) * rest + (smokes[cell + 1] ?? 0) * share;
+      const built = (urbans[cell] ?? 0) * rest + (urbans[cell + 1] ?? 0) * share;
+      let glow = 0;
+      let climb = 0;
+
+      if (here < land.waterLevel) {
+        paintWater(paint, land.waterLevel - here, u, v);
+        scalePaint(paint, 0.85 + 0.15 * sky);
+      } else {
+        climb = (here - level) / (1 - level);
+        spot.climb = climb;
+        spot.slope = (slopes[cell] ?? 0) * rest + (slopes[cell + 1] ?? 0) * share;
+        spot.moisture = (moistures[cell] ?? 0) * rest + (moistures[cell + 1] ?? 0) * share;
+        spot.mottle = (mottles[cell] ?? 0) * rest + (mottles[cell + 1] ?? 0) * share;
+        spot.grain = (grain[at] ?? 0) / 127;
+        spot.cover = (cover[at] ?? 0) / 255;
+        spot.u = u;
+        spot.v = v;
+        paintGround(paint, spot);
+
+        let level01 = 0;
+        const farm = (farms[cell] ?? 0) * rest + (farms[cell + 1] ?? 0) * share;
+        if (farm > 0.03) {
+          paintFarmland(trace, u, v, farm);
+          level01 = 0.75 * (trace[3] ?? 0);
+          mixPaint(paint, trace);
+        }
+        const river = (rivers[at] ?? 0) / 255;
+        if (river > 0) {
+          mixIn(paint, biome.river, 0.92 * river);
+          level01 = Math.max(level01, river);
+        }
+        if (built > 0.05 && river < 0.5) {
+          paintTown(trace, u, v, built);
+          if ((trace[3] ?? 0) > 1) {
+            glow = 1;
+            trace[3] = 1;
+          }
+          level01 = Math.max(level01, 0.85 * (trace[3] ?? 0));
+          mixPaint(paint, trace);
+        }
+        const road = ((roads[at] ?? 0) / 255) * roadShown(x, y);
+        if (road > 0) mixIn(paint, era.road, 0.9 * road);
+        const rail = (rails[at] ?? 0) / 255;
+        if (rail > 0) mixIn(paint, era.rail, 0.9 * rail);
+
+        const gx = ((heights[x === width - 1 ? at : at + 1] ?? 0) - (heights[x === 0 ? at : at - 1] ?? 0)) * steepness;
+        const gy = ((heights[at + down] ?? 0) - (heights[at - up] ?? 0)) * steepness;
+        const lambert = (SUN * (gx + gy) + SUN_UP) / (SUN_UP * Math.sqrt(1 + gx * gx + gy * gy));
+        const shade = 1 + (Math.max(0.12, lambert) - 1) * (0.92 - 0.78 * level01);
+        scalePaint(paint, shade * sky);
+      }
+      paintAir(paint, { climb, smoke: smoky, built, u, v });
+      if (glow > 0) mixPaint(paint, trace);
+      const dither = hash(x, y, seed) - 0.5;
+      data[at * 3] = clampByte((paint[0] ?? 0) + dither);
+      data[at * 3 + 1] = clampByte((paint[1] ?? 0) + dither);
+      data[at * 3 + 2] = clampByte((paint[2] ?? 0) + dither);
+    }
+  }
+  return data;
+
+  /** Roads of old show in pieces. */
+  function roadShown(x: number, y: number): number {
+    if (era.roadShown === 1) return 1;
+    const gap = noise((x / longer) * 34, (y / longer) * 34);
+    return smoothstep(1 - 2 * era.roadShown - 0.2, 1.2 - 2 * era.roadShown, gap);
+  }
+}
+
+function clampByte(value: number): number {
+  return clamp01(value / 255) * 255 + 0.5;
+}

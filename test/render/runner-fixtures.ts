@@ -1,0 +1,90 @@
+import { createHub } from '../../src/render/hub.ts';
+import type { Journal, RenderRecord } from '../../src/render/journal.ts';
+import type { Runner } from '../../src/render/runner.ts';
+import { createRunner } from '../../src/render/runner.ts';
+import { createImages } from '../../src/store/convert.ts';
+import { createFileImageStore } from '../../src/store/file-image-store.ts';
+import type { ImageStore } from '../../src/store/image-store.ts';
+import { SteppedGenerator } from '../fakes/stepped-generator.ts';
+import { temporaryDir } from '../helper.ts';
+import { ManualClock } from '../manual-clock.ts';
+import type { EventWatch } from './event-watch.ts';
+import { watchEvents } from './event-watch.ts';
+import type { RenderChanges } from './journal-fixtures.ts';
+import { accept } from './journal-fixtures.ts';
+import { openJournal } from './sqlite/open.ts';
+
+/** What a test puts in the place of a part. */
+export interface RunnerChanges {
+  readonly concurrency?: number;
+  /** The journal as the runner sees it; the test has the real one. */
+  readonly journal?: (real: Journal) => Journal;
+  readonly store?: (real: ImageStore) => ImageStore;
+}
+
+/** One line that the runner logged. */
+export interface LogLine {
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly fields: object;
+  readonly message: string;
+}
+
+/** A runner with a generator `draw` that the test steps, on a real journal and a real store. */
+export interface RunningRunner {
+  readonly runner: Runner;
+  readonly journal: Journal;
+  readonly store: ImageStore;
+  readonly generator: SteppedGenerator;
+  readonly clock: ManualClock;
+  readonly watch: EventWatch;
+  /** Steps of the renders' progress, as the hub told them. */
+  readonly progress: { render_id: string; step: number; fraction: number }[];
+  readonly lines: LogLine[];
+  /** Takes a render in and wakes the runner. Times out after 1000 s unless it says otherwise. */
+  submit(changes?: RenderChanges): Promise<RenderRecord>;
+}
+
+/** Starts a runner. */
+export async function startRunner({ concurrency = 1, ...changes }: RunnerChanges = {}): Promise<RunningRunner> {
+  const { journal } = await openJournal();
+  const store = await createFileImageStore({ dir: await temporaryDir() });
+  const clock = new ManualClock();
+  const generator = new SteppedGenerator('draw');
+  const lines: LogLine[] = [];
+  const write = (level: LogLine['level']) => (fields: object, message: string) =>
+    void lines.push({ level, fields, message });
+  const hub = createHub({
+    journal,
+    links: { url: (path) => path, uri: (imageId) => imageId, showPaths: true },
+    onListenerError: (error) => {
+      throw error;
+    },
+  });
+  const watch = watchEvents(hub.subscribe);
+  const progress: RunningRunner['progress'] = [];
+  hub.subscribeProgress(({ render_id, step, fraction }) => progress.push({ render_id, step, fraction }));
+  const runner = createRunner({
+    lanes: [{ generator, concurrency }],
+    journal: changes.journal?.(journal) ?? journal,
+    store: changes.store?.(store) ?? store,
+    images: createImages({ maxPixels: 1e6, maxBytes: 1e6 }),
+    hub,
+    clock,
+    log: { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') },
+  });
+  return {
+    runner,
+    journal,
+    store,
+    generator,
+    clock,
+    watch,
+    progress,
+    lines,
+    async submit(render = {}) {
+      const record = await accept(journal, { timeoutMs: 1_000_000, ...render });
+      runner.wake('draw');
+      return record;
+    },
+  };
+}
