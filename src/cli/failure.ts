@@ -24,19 +24,16 @@ const SERVE_CODES: Partial<Record<ErrorCode, number>> = {
 };
 
 /** Codes of a server's answers; the others depend on the status. */
-const ANSWER_CODES: Readonly<Record<string, number>> = {
-  unreachable: EXIT.unreachable,
-  disconnected: EXIT.unreachable,
-  invalid_request: EXIT.usage,
-  unknown_generator: EXIT.usage,
-  unsupported_field: EXIT.usage,
-  invalid_image: EXIT.usage,
-  body_too_large: EXIT.usage,
-  queue_full: EXIT.later,
-  draining: EXIT.later,
-  storage_full: EXIT.later,
-  generator_unavailable: EXIT.later,
-} satisfies Partial<Record<ErrorCode | 'unreachable' | 'disconnected', number>>;
+const ANSWER_CODES = new Map<string, number>([
+  ['unreachable', EXIT.unreachable],
+  ['disconnected', EXIT.unreachable],
+  ...exits(EXIT.usage, 'invalid_request', 'unknown_generator', 'unsupported_field', 'invalid_image', 'body_too_large'),
+  ...exits(EXIT.later, 'queue_full', 'draining', 'storage_full', 'generator_unavailable'),
+]);
+
+function exits(exitCode: number, ...codes: ErrorCode[]): [string, number][] {
+  return codes.map((code) => [code, exitCode]);
+}
 
 /** Exit code of a server that stops with an error. */
 export function exitCodeOf({ code }: AppError): number {
@@ -64,7 +61,7 @@ export function failureOfClient(error: ClientError): Failure {
   const isLater = retryable && status !== undefined && (status === 429 || status >= 500);
   const when = retryAfterMs === undefined ? '' : `; try again in ${Math.ceil(retryAfterMs / 1000)} s`;
   return {
-    exitCode: ANSWER_CODES[code] ?? (isLater ? EXIT.later : EXIT.failed),
+    exitCode: ANSWER_CODES.get(code) ?? (isLater ? EXIT.later : EXIT.failed),
     message: printable(`${(issues.length === 0 ? message : inFlags(issues)).replace(/\.$/, '')}${when}.`),
     problem: {
       code,

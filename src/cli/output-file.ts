@@ -4,10 +4,10 @@ import { basename, dirname, extname, join, resolve } from 'node:path';
 import type { ImageFormat } from '../messages/fields.ts';
 import { imageFormat } from '../messages/fields.ts';
 import { CommandError, EXIT, usageError } from './command-error.ts';
-import { reasonOf } from './render-flags.ts';
+import { reasonOf } from './file-reason.ts';
 
 /** Extensions beside the formats' own names. */
-const OTHER_EXTENSIONS: Readonly<Record<string, ImageFormat>> = { jpg: 'jpeg' };
+const OTHER_EXTENSIONS = new Map<string, ImageFormat>([['jpg', 'jpeg']]);
 
 /** Where the images of a render go. */
 export interface OutputFile {
@@ -25,7 +25,7 @@ export async function planOutput(file: string, cwd: string, asked: string | unde
   const extension = extname(file);
   const format = formatOf(extension);
   if (format === undefined) {
-    const known = [...Object.keys(OTHER_EXTENSIONS), ...imageFormat.options].map((name) => `.${name}`).join(', ');
+    const known = [...OTHER_EXTENSIONS.keys(), ...imageFormat.options].map((name) => `.${name}`).join(', ');
     throw usageError(`--output must end with one of ${known}; ${file} does not.`);
   }
   if (asked !== undefined && asked !== format) {
@@ -55,7 +55,7 @@ export async function planOutput(file: string, cwd: string, asked: string | unde
 
 function formatOf(extension: string): ImageFormat | undefined {
   const name = extension.slice(1).toLowerCase();
-  return OTHER_EXTENSIONS[name] ?? imageFormat.safeParse(name).data;
+  return OTHER_EXTENSIONS.get(name) ?? imageFormat.safeParse(name).data;
 }
 
 async function checkFolder(folder: string, file: string): Promise<void> {

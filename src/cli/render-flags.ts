@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { RenderRequestField } from '../messages/fields.ts';
 import { renderRequestFields } from '../messages/fields.ts';
 import { usageError } from './command-error.ts';
+import { reasonOf } from './file-reason.ts';
 
 type FlagField = Exclude<RenderRequestField, 'prompt'>;
 
@@ -113,21 +114,6 @@ async function readImage(field: FlagField, path: string, shown: string): Promise
   } catch (error) {
     throw usageError(`${flagOf(field)}: ${shown} cannot be read: ${reasonOf(error)}.`, error);
   }
-}
-
-/** Why a file cannot be used, in words. */
-export function reasonOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const known: Readonly<Record<string, string>> = {
-    ENOENT: 'there is no such file or folder',
-    EISDIR: 'it is a folder',
-    ENOTDIR: 'a part of its path is no folder',
-    EACCES: 'permission is denied',
-    EPERM: 'permission is denied',
-    ENOSPC: 'the disk is full',
-    EROFS: 'the disk can only be read',
-  };
-  return known[code] ?? (code || 'an unexpected error');
 }
 
 /** `PATH` or `PATH:SCALE`; what follows the last colon is the scale when it is a number. */

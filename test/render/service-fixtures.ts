@@ -47,7 +47,13 @@ export async function startStepped(options: { config?: ConfigChanges; dir?: stri
     await clock.advance(2000);
     await stopped;
   };
-  onTestFinished(stop);
+  onTestFinished(async () => {
+    const stopped = app.stop();
+    await watch.until('ServerDraining');
+    // Without time: what is being written is to be whole before its folder goes.
+    await Promise.all([generator.close(), other.close()]);
+    await stopped;
+  });
   return {
     app,
     renders,

@@ -71,6 +71,10 @@ function tidy(database: DatabaseSync): void {
 function serve({ database, lock }: Open): void {
   const written: LoggedEvent[] = [];
   const operations = createOperations(database, written);
+  const begin = database.prepare('BEGIN IMMEDIATE');
+  const commitAll = database.prepare('COMMIT');
+  const savepoint = database.prepare('SAVEPOINT one_call');
+  const release = database.prepare('RELEASE one_call');
   port?.on('message', (message: { calls: readonly Call[] } | 'close') => {
     if (message === 'close') {
       tidy(database);
@@ -89,9 +93,9 @@ function serve({ database, lock }: Open): void {
   function commit(calls: readonly Call[]): BatchReply {
     written.length = 0;
     try {
-      database.exec('BEGIN IMMEDIATE');
+      begin.run();
       const replies = calls.map(answer);
-      database.exec('COMMIT');
+      commitAll.run();
       return { replies, events: [...written] };
     } catch (error) {
       if (database.isTransaction) database.exec('ROLLBACK');
@@ -102,11 +106,11 @@ function serve({ database, lock }: Open): void {
 
   function answer({ operation, call }: Call): Reply {
     const mark = written.length;
-    database.exec('SAVEPOINT one_call');
+    savepoint.run();
     try {
       // Each operation takes its own kind of call; the client's types pair them.
       const value = (operations[operation] as (call: unknown) => unknown)(call);
-      database.exec('RELEASE one_call');
+      release.run();
       return { ok: true, value };
     } catch (error) {
       // A full disk can end the whole transaction, savepoints included: then no call of the batch stands.

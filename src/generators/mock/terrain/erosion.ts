@@ -2,7 +2,7 @@ import type { Size } from './grid.ts';
 import { hash } from './numbers.ts';
 
 /** Heights are sorted into this many steps while water is routed. */
-const LEVELS = 2048;
+const LEVELS = 4096;
 /** Neighbours: the four next to a cell, then the four across its corners. */
 const DX = [1, -1, 0, 0, 1, 1, -1, -1];
 const DY = [0, 0, 1, -1, 1, -1, 1, -1];
@@ -31,15 +31,26 @@ export function routeWater(heights: Float32Array, size: Size, level: number, sal
   // 0 unseen, 1 queued, 2 done.
   const state = new Uint8Array(count);
   const first = new Int32Array(LEVELS).fill(-1);
+  const last = new Int32Array(LEVELS).fill(-1);
   const next = new Int32Array(count);
 
-  const bucketOf = (cell: number): number =>
-    Math.max(0, Math.min(LEVELS - 1, Math.trunc(((heights[cell] ?? 0) + 0.2) * (LEVELS / 1.4))));
+  let lowest = Infinity;
+  let highest = -Infinity;
+  for (const value of heights) {
+    if (value < lowest) lowest = value;
+    if (value > highest) highest = value;
+  }
+  const perHeight = (LEVELS - 1) / Math.max(1e-6, highest - lowest);
+  const bucketOf = (cell: number): number => Math.trunc(((heights[cell] ?? 0) - lowest) * perHeight);
   const enqueue = (cell: number, from: number, bucket: number): void => {
     state[cell] = 1;
     receivers[cell] = from;
-    next[cell] = first[bucket] ?? -1;
-    first[bucket] = cell;
+    next[cell] = -1;
+    // First come, first served: over level ground the flood then spreads as a front.
+    const before = last[bucket] ?? -1;
+    if (first[bucket] === -1) first[bucket] = cell;
+    else next[before] = cell;
+    last[bucket] = cell;
   };
 
   for (let cell = 0; cell < count; cell += 1) {
@@ -82,7 +93,7 @@ export function routeWater(heights: Float32Array, size: Size, level: number, sal
       if (state[near] === 0) enqueue(near, cell, Math.max(bucket, bucketOf(near)));
       else if (state[near] === 2 && !outlet) {
         const chance = 1 - WANDER * hash(cell, way, salt);
-        const drop = (here - (heights[near] ?? 0)) * chance * (way < 4 ? 1 : 0.7071);
+        const drop = (here - (heights[near] ?? 0)) * chance * (way < 4 ? 1 : Math.SQRT1_2);
         if (drop > steepest) {
           steepest = drop;
           receivers[cell] = near;
@@ -94,16 +105,27 @@ export function routeWater(heights: Float32Array, size: Size, level: number, sal
 
 /**
  * One step of erosion by running water, in place: the stream-power law dh/dt = −K·A^½·S, solved implicitly from the
- * outlets up, in one pass (Braun & Willett 2013), with a little creep that rounds the slopes.
+ * outlets up, in one pass (Braun & Willett 2013), with a little creep that rounds the slopes. Hollows
+ * fill up, each step by at most `fill`.
  */
-export function erode(heights: Float32Array, { width, height }: Size, drainage: Drainage, strength: number): void {
+export function erode(
+  heights: Float32Array,
+  { width, height }: Size,
+  drainage: Drainage,
+  strength: number,
+  fill: number,
+): void {
   const { receivers, order, area } = drainage;
   for (let at = 0; at < order.length; at += 1) {
     const cell = order[at] ?? 0;
     const to = receivers[cell] ?? 0;
     const here = heights[cell] ?? 0;
     const below = heights[to] ?? 0;
-    if (to === cell || below >= here) continue;
+    if (to === cell) continue;
+    if (below >= here) {
+      if (below - here < fill) heights[cell] = below + 1e-5;
+      continue;
+    }
     const power = strength * Math.sqrt(area[cell] ?? 0);
     heights[cell] = (here + power * below) / (1 + power);
   }
@@ -114,7 +136,7 @@ export function erode(heights: Float32Array, { width, height }: Size, drainage: 
         (heights[cell + 1] ?? 0) +
         (heights[cell - width] ?? 0) +
         (heights[cell + width] ?? 0);
-      heights[cell] = 0.8 * (heights[cell] ?? 0) + 0.05 * around;
+      heights[cell] = 0.84 * (heights[cell] ?? 0) + 0.04 * around;
     }
   }
 }

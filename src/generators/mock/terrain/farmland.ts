@@ -1,6 +1,6 @@
-import type { BiomeLook } from './biomes.ts';
+import type { BiomeLook } from './biome-look.ts';
 import { createDistricts } from './districts.ts';
-import type { EraLook } from './eras.ts';
+import type { EraLook } from './era-look.ts';
 import { hash } from './numbers.ts';
 import type { Paint } from './paint.ts';
 import { setPaint } from './paint.ts';

@@ -45,6 +45,29 @@ export function fillGrid(grid: Grid, value: (u: number, v: number, index: number
   return cells;
 }
 
+/** As `fillGrid` for values without detail: worked out at every second cell each way, and mixed between. */
+export function fillSmoothly(grid: Grid, value: (u: number, v: number) => number): Float32Array {
+  const { width, height, perUnit } = grid;
+  const coarseWidth = (width >> 1) + 2;
+  const coarse = new Float32Array(coarseWidth * ((height >> 1) + 2));
+  for (let y = 0, at = 0; at < coarse.length; y += 2) {
+    const v = (y + 0.5 - height / 2) / perUnit;
+    for (let x = 0; x < coarseWidth; x += 1, at += 1) coarse[at] = value((2 * x + 0.5 - width / 2) / perUnit, v);
+  }
+  const cells = new Float32Array(grid.length);
+  for (let y = 0, cell = 0; y < height; y += 1) {
+    const below = (y & 1) * 0.5;
+    for (let x = 0; x < width; x += 1, cell += 1) {
+      const right = (x & 1) * 0.5;
+      const at = (y >> 1) * coarseWidth + (x >> 1);
+      const upper = (coarse[at] ?? 0) * (1 - right) + (coarse[at + 1] ?? 0) * right;
+      const lower = (coarse[at + coarseWidth] ?? 0) * (1 - right) + (coarse[at + coarseWidth + 1] ?? 0) * right;
+      cells[cell] = upper * (1 - below) + lower * below;
+    }
+  }
+  return cells;
+}
+
 /** A blur near a Gaussian's: `passes` box filters of 2·`radius` + 1 cells each way; edges repeat. */
 export function blur(cells: Float32Array, { width, height }: Size, radius: number, passes = 2): Float32Array {
   let from = cells;

@@ -1,4 +1,4 @@
-import type { BiomeLook } from './biomes.ts';
+import type { BiomeLook } from './biome-look.ts';
 import { clamp01, smoothstep } from './numbers.ts';
 import type { Paint } from './paint.ts';
 import { mixIn, setPaint } from './paint.ts';
@@ -19,7 +19,7 @@ export interface Spot {
   v: number;
 }
 
-const SNOW = [240, 244, 248] as const;
+const SNOW = [222, 229, 238] as const;
 const ICE_CRACK = [116, 168, 200] as const;
 
 /** Paints land as nature made it: ground by height and moisture, trees, rock on the steep, snow, and a beach. */

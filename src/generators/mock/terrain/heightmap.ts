@@ -1,13 +1,17 @@
-import type { BiomeLook } from './biomes.ts';
+import type { BiomeLook } from './biome-look.ts';
 import type { Drainage } from './erosion.ts';
 import { erode, routeWater } from './erosion.ts';
 import type { Grid } from './grid.ts';
-import { blur, fillGrid, MARGIN, quantile, stretch, visibleSize } from './grid.ts';
+import { blur, fillGrid, fillSmoothly, MARGIN, quantile, stretch, visibleSize } from './grid.ts';
 import { clamp01, fractal, noiseOf, ridged, smoothstep } from './numbers.ts';
 
-const EROSION_STEPS = 6;
+const EROSION_STEPS = 4;
 /** Strength of one step of erosion for a biome whose erosion is 1. */
-const EROSION_POWER = 0.035;
+const EROSION_POWER = 0.045;
+/** How far the land rises against each step of erosion. */
+const UPLIFT = 0.4;
+/** How deep hollows of the sand may be to fill up; deeper ones were dug on purpose. */
+const SILT = 0.012;
 /** Least range of heights in a depth map, so that noise of a flat one does not become mountains. */
 const LEAST_RANGE = 0.15;
 /** Least share of a depth map that black may take to count as unseen rather than as low. */
@@ -28,17 +32,24 @@ export type DepthGrid = Uint8Array;
 /** The eroded land of a seed, in the biome's shape or, with a depth map, in that one's. */
 export function createLand(grid: Grid, seed: number, look: BiomeLook, depth?: DepthGrid): Land {
   const base = depth === undefined ? naturalHeights(grid, seed, look) : sandHeights(grid, seed, look, depth);
-  const heights = base.slice();
-  const waterLevel = levelOf(base, look, depth !== undefined);
-  const power = EROSION_POWER * look.erosion * (depth === undefined ? 1 : 0.6);
-
-  let drainage = routeWater(heights, grid, waterLevel, seed);
+  const sea = levelOf(base, look, depth !== undefined);
+  const power = EROSION_POWER * look.erosion;
+  let heights: Float32Array = base.slice();
   for (let step = 0; step < EROSION_STEPS; step += 1) {
-    erode(heights, grid, drainage, power);
+    if (depth === undefined) rise(heights, base, sea);
+    erode(heights, grid, routeWater(heights, grid, sea, seed + step), power, depth === undefined ? Infinity : SILT);
     if (depth !== undefined) keepNear(heights, base);
-    drainage = routeWater(heights, grid, waterLevel, seed + step);
   }
-  return { heights, waterLevel, drainage };
+  if (depth === undefined) heights = stretch(heights, 0.005);
+  const waterLevel = depth === undefined ? levelOf(heights, look, false) : sea;
+  return { heights, waterLevel, drainage: routeWater(heights, grid, waterLevel, seed) };
+}
+
+function rise(heights: Float32Array, base: Float32Array, sea: number): void {
+  for (let cell = 0; cell < heights.length; cell += 1) {
+    const land = Math.max(0, (base[cell] ?? 0) - Math.max(0, sea));
+    heights[cell] = (heights[cell] ?? 0) + UPLIFT * land;
+  }
 }
 
 function levelOf(heights: Float32Array, { water }: BiomeLook, fromDepth: boolean): number {
@@ -67,13 +78,13 @@ function naturalHeights(grid: Grid, seed: number, look: BiomeLook): Float32Array
 function noisyRelief(grid: Grid, seed: number, { frequency, ridges }: BiomeLook): Float32Array {
   const noise = noiseOf(seed, 'relief');
   const warp = noiseOf(seed, 'warp');
-  return fillGrid(grid, (u, v) => {
+  return fillSmoothly(grid, (u, v) => {
     const x = u * frequency;
     const y = v * frequency;
-    const wx = x + 0.35 * warp(x * 0.9, y * 0.9) + 0.1 * warp(x * 3.1, y * 3.1);
-    const wy = y + 0.35 * warp(x * 0.9 + 40, y * 0.9) + 0.1 * warp(x * 3.1 + 40, y * 3.1);
-    const rolling = 0.5 + 0.5 * fractal(noise, wx, wy, 6);
-    return rolling + ridges * (0.75 * ridged(noise, wx * 0.8 + 7, wy * 0.8, 5) - 0.25 * rolling);
+    const wx = x + 0.3 * warp(x * 0.7, y * 0.7) + 0.05 * warp(x * 2.6, y * 2.6);
+    const wy = y + 0.3 * warp(x * 0.7 + 40, y * 0.7) + 0.05 * warp(x * 2.6 + 40, y * 2.6);
+    const rolling = 0.5 + 0.5 * fractal(noise, wx * 0.7, wy * 0.7, 5);
+    return rolling + ridges * (0.5 * ridged(noise, wx * 0.55 + 7, wy * 0.55, 4) - 0.2 * rolling);
   });
 }
 

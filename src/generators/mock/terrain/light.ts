@@ -29,8 +29,8 @@ export function skyLight(heights: Float32Array, grid: Grid, relief: number): Flo
   const shadow = castShadows(heights, grid, relief);
   return heights.map((value, cell) => {
     const hollow = (value - (wide[cell] ?? 0)) * 3.2 + (value - (near[cell] ?? 0)) * 5;
-    const open = Math.max(-0.34, Math.min(0.2, hollow * relief * 5));
-    return (1 + open) * (1 - 0.42 * (shadow[cell] ?? 0));
+    const open = Math.max(-0.28, Math.min(0.2, hollow * relief * 5));
+    return (1 + open) * (1 - 0.34 * (shadow[cell] ?? 0));
   });
 }
 

@@ -1,4 +1,4 @@
-import type { Rgb } from './biomes.ts';
+import type { Rgb } from './colours.ts';
 
 /** A colour under way, in place of one object for each pixel: red, green, blue (0 to 255), and opacity (0 to 1). */
 export type Paint = Float64Array;

@@ -21,7 +21,7 @@ const SUN_UP = Math.SQRT1_2;
 export type Checkpoint = () => void;
 
 /** Draws a world at a size: RGB, row by row. */
-export function drawPicture(world: World, size: Size, checkpoint: Checkpoint): Uint8Array {
+export function drawPicture(world: World, size: Size, checkpoint: Checkpoint): Uint8Array<ArrayBuffer> {
   const { width, height } = size;
   const { grid, look, land, fields, seed } = world;
   const { biome, era } = look;
@@ -41,13 +41,14 @@ export function drawPicture(world: World, size: Size, checkpoint: Checkpoint): U
   const paintWater = createWater(biome, noise);
   const paintFarmland = createFarmland(seed, look);
   const paintTown = era.plan === 'rings' ? createRings(era, world.towns) : createStreets(seed, era);
-  const paintAir = createAir(look, noise);
+  const paintAir = createAir(era, noise);
 
   const reader = createRowReader(grid, size);
-  const { light, moisture, slope, urban, farmed, smoke, mottle } = fields;
-  const sources = [light, moisture, slope, urban, farmed, smoke, mottle];
+  const { light, moisture, slope, urban, farmed, smoke, mottle, mist } = fields;
+  const sources = [light, moisture, slope, urban, farmed, smoke, mottle, mist];
   const newRow = () => new Float32Array(grid.width);
-  const [lights, moistures, slopes, urbans, farms, smokes, mottles] = [
+  const [lights, moistures, slopes, urbans, farms, smokes, mottles, mists] = [
+    newRow(),
     newRow(),
     newRow(),
     newRow(),
@@ -56,7 +57,7 @@ export function drawPicture(world: World, size: Size, checkpoint: Checkpoint): U
     newRow(),
     newRow(),
   ] as const;
-  const rows = [lights, moistures, slopes, urbans, farms, smokes, mottles];
+  const rows = [lights, moistures, slopes, urbans, farms, smokes, mottles, mists];
 
   const data = new Uint8Array(width * height * 3);
   const paint = createPaint();
@@ -80,6 +81,7 @@ export function drawPicture(world: World, size: Size, checkpoint: Checkpoint): U
       const sky = (lights[cell] ?? 0) * rest + (lights[cell + 1] ?? 0) * share;
       const smoky = (smokes[cell] ?? 0) * rest + (smokes[cell + 1] ?? 0) * share;
       const built = (urbans[cell] ?? 0) * rest + (urbans[cell + 1] ?? 0) * share;
+      const misty = (mists[cell] ?? 0) * rest + (mists[cell + 1] ?? 0) * share;
       let glow = 0;
       let climb = 0;
 
@@ -110,7 +112,7 @@ export function drawPicture(world: World, size: Size, checkpoint: Checkpoint): U
           mixIn(paint, biome.river, 0.92 * river);
           level01 = Math.max(level01, river);
         }
-        if (built > 0.05 && river < 0.5) {
+        if (built > 0.01 && river < 0.5) {
           paintTown(trace, u, v, built);
           if ((trace[3] ?? 0) > 1) {
             glow = 1;
@@ -127,10 +129,10 @@ export function drawPicture(world: World, size: Size, checkpoint: Checkpoint): U
         const gx = ((heights[x === width - 1 ? at : at + 1] ?? 0) - (heights[x === 0 ? at : at - 1] ?? 0)) * steepness;
         const gy = ((heights[at + down] ?? 0) - (heights[at - up] ?? 0)) * steepness;
         const lambert = (SUN * (gx + gy) + SUN_UP) / (SUN_UP * Math.sqrt(1 + gx * gx + gy * gy));
-        const shade = 1 + (Math.max(0.12, lambert) - 1) * (0.92 - 0.78 * level01);
+        const shade = 1 + (Math.max(0.1, lambert) - 1) * (0.8 - 0.66 * level01);
         scalePaint(paint, shade * sky);
       }
-      paintAir(paint, { climb, smoke: smoky, built, u, v });
+      paintAir(paint, { climb, mist: misty, smoke: smoky, built, u, v });
       if (glow > 0) mixPaint(paint, trace);
       const dither = hash(x, y, seed) - 0.5;
       data[at * 3] = clampByte((paint[0] ?? 0) + dither);

@@ -27,7 +27,10 @@ export function createRelief(world: World, size: Size, checkpoint: () => void): 
   const longer = Math.max(width, height);
   const reader = createRowReader(grid, size);
   const sources = [fields.moisture, fields.slope, fields.mottle];
-  const [moistures, slopeRow, mottles] = sources.map(() => new Float32Array(grid.width)) as Rows;
+  const moistures = new Float32Array(grid.width);
+  const slopeRow = new Float32Array(grid.width);
+  const mottles = new Float32Array(grid.width);
+  const rows = [moistures, slopeRow, mottles];
   const heights = new Float32Array(width * height);
   const grain = new Int8Array(width * height);
   const cover = new Uint8Array(width * height);
@@ -44,7 +47,7 @@ export function createRelief(world: World, size: Size, checkpoint: () => void): 
   for (let y = 0, at = 0; y < height; y += 1) {
     checkpoint();
     reader.cubic(land.heights, y, heights, at);
-    reader.linear(sources, [moistures, slopeRow, mottles], y);
+    reader.linear(sources, rows, y);
     const v = (y + 0.5 - height / 2) / longer;
     for (let x = 0; x < width; x += 1, at += 1) {
       const u = (x + 0.5 - width / 2) / longer;
@@ -63,7 +66,8 @@ export function createRelief(world: World, size: Size, checkpoint: () => void): 
       for (let octave = 0; octave < waves.length; octave += 1) {
         const wave = waves[octave] ?? 1;
         last = noise(u * wave, v * wave);
-        rough += last / wave;
+        // Folded noise has creases where it would cross zero: gullies.
+        rough += (octave < 2 ? 1.7 * Math.abs(last) - 0.5 : last) / wave;
         fine += weight * last;
         weight *= 0.6;
       }
@@ -80,8 +84,7 @@ export function createRelief(world: World, size: Size, checkpoint: () => void): 
                 6 * Math.max(0, climb - biome.treeLine) -
                 0.25 * slope,
             ) * clamp01((here - land.waterLevel) * 90);
-      let rise =
-        rough * ROUGHNESS * (0.55 + 1.5 * clamp01(slope * 1.6)) + wooded * last * (CROWNS / (waves.at(-1) ?? 1));
+      let rise = rough * ROUGHNESS * (0.3 + 1.6 * clamp01(slope * 2)) + wooded * last * (CROWNS / (waves.at(-1) ?? 1));
       if (dunes) rise += duneAt(u * windCos + v * windSin, mottle, slope) * dryness(moisture);
       heights[at] = here + rise * toHeight;
       grain[at] = Math.max(-127, Math.min(127, fine * 105));
@@ -92,14 +95,12 @@ export function createRelief(world: World, size: Size, checkpoint: () => void): 
 
   /** A long slope against the wind and a short one behind the crest, bent by the mottling. */
   function duneAt(along: number, bend: number, slope: number): number {
-    const phase = along * DUNES + bend * 2.2;
+    const phase = along * DUNES + bend * 0.8;
     const t = phase - Math.floor(phase);
     const profile = t < 0.72 ? t / 0.72 : (1 - t) / 0.28;
     return (0.16 / DUNES) * profile * (1 - smoothstep(0.1, 0.4, slope));
   }
 }
-
-type Rows = [Float32Array, Float32Array, Float32Array];
 
 /** Dunes lie where it is dry. */
 function dryness(moisture: number): number {

@@ -1,4 +1,4 @@
-import type { EraLook } from './eras.ts';
+import type { EraLook } from './era-look.ts';
 import type { Painter } from './farmland.ts';
 import { clamp01, hash } from './numbers.ts';
 import { setPaint } from './paint.ts';
@@ -25,7 +25,7 @@ export function createRings(era: EraLook, towns: readonly Town[]): Painter {
       }
     }
     const town = towns[index];
-    if (town === undefined || reach > 1 || share < 0.05) return;
+    if (town === undefined || reach > 1 || share < 0.01) return;
 
     const outward = reach * RINGS;
     const ring = Math.trunc(outward);

@@ -6,6 +6,8 @@ const LEAST_CATCHMENT = 0.004;
 /** Width of a river at its source, and of the widest, in the grid's units, where rivers are 1. */
 const SOURCE_WIDTH = 0.0012;
 const WIDEST = 0.008;
+/** A rise that a river may still cross, because the slopes creep after the last erosion. */
+const HOLLOW = 0.002;
 /** How often the eight directions of the grid are smoothed away. */
 const SMOOTHINGS = 4;
 
@@ -19,8 +21,11 @@ export function traceRivers(grid: Grid, land: Land, factor: number): RiverPieces
   const cells: number[] = [];
   if (factor > 0) {
     for (let cell = 0; cell < grid.length; cell += 1) {
-      const flows = (area[cell] ?? 0) >= least && receivers[cell] !== cell;
-      if (flows && (land.heights[cell] ?? 0) >= land.waterLevel) cells.push(cell);
+      const here = land.heights[cell] ?? 0;
+      const to = receivers[cell] ?? cell;
+      // Water that is routed uphill fills a hollow; it is no river there.
+      const falls = to !== cell && (land.heights[to] ?? 0) < here + HOLLOW;
+      if (falls && (area[cell] ?? 0) >= least && here >= land.waterLevel) cells.push(cell);
     }
   }
   const [us, vs] = smoothCourse(grid, cells, receivers);

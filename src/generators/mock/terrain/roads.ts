@@ -108,9 +108,9 @@ function spread(width: number, height: number, costs: Float32Array, sources: rea
       const x = node % width;
       for (let dy = -1; dy <= 1; dy += 1) {
         for (let dx = -1; dx <= 1; dx += 1) {
-          const near = node + dy * width + dx;
+          const near: number = node + dy * width + dx;
           if (near < 0 || near >= count || x + dx < 0 || x + dx >= width || near === node) continue;
-          const cost = (spent[node] ?? 0) + (costs[near] ?? 0) * (dx !== 0 && dy !== 0 ? 1.414 : 1);
+          const cost = (spent[node] ?? 0) + (costs[near] ?? 0) * (dx !== 0 && dy !== 0 ? Math.SQRT2 : 1);
           if (cost >= (spent[near] ?? 0)) continue;
           spent[near] = cost;
           parents[near] = node;

@@ -1,7 +1,7 @@
-import type { BiomeLook } from './biomes.ts';
-import type { EraLook } from './eras.ts';
+import type { BiomeLook } from './biome-look.ts';
+import type { EraLook } from './era-look.ts';
 import type { Grid } from './grid.ts';
-import { blur, fillGrid, MARGIN } from './grid.ts';
+import { blur, fillGrid, fillSmoothly, MARGIN } from './grid.ts';
 import type { Land } from './heightmap.ts';
 import { clamp01, fractal, noiseOf, randomOf, smoothstep } from './numbers.ts';
 
@@ -28,7 +28,7 @@ export function suitability(land: Land, slope: Float32Array, moisture: Float32Ar
   const { heights, waterLevel } = land;
   const level = Math.max(0, waterLevel);
   return heights.map((value, cell) => {
-    const flat = 1 - smoothstep(0.16, 0.5, slope[cell] ?? 0);
+    const flat = 1 - smoothstep(0.14, 0.45, slope[cell] ?? 0);
     const dry = smoothstep(waterLevel, waterLevel + 0.025, value);
     const low = 1 - 0.75 * clamp01((value - level) / (1 - level));
     return flat * dry * low * (0.75 + 0.25 * (moisture[cell] ?? 0));
@@ -85,14 +85,14 @@ function urbanField(
   suitable: Float32Array,
 ): Float32Array {
   const noise = noiseOf(seed, 'suburbs');
+  const ragged = fillSmoothly(grid, (u, v) => 0.45 * fractal(noise, u * 9, v * 9, 3));
   return fillGrid(grid, (u, v, cell) => {
     let reach = 0;
     for (const town of towns) {
       reach = Math.max(reach, 1 - Math.hypot(town.u - u, town.v - v) / town.radius);
     }
     if (reach <= 0) return 0;
-    const ragged = reach * 1.5 + 0.45 * fractal(noise, u * 9, v * 9, 3);
-    return era.density * clamp01(ragged) * smoothstep(0.06, 0.4, suitable[cell] ?? 0);
+    return era.density * clamp01(reach * 1.5 + (ragged[cell] ?? 0)) * smoothstep(0.04, 0.3, suitable[cell] ?? 0);
   });
 }
 
@@ -104,11 +104,12 @@ function farmField(
   suitable: Float32Array,
 ): Float32Array {
   const noise = noiseOf(seed, 'farms');
+  const spread = fillSmoothly(grid, (u, v) => 0.4 * fractal(noise, u * 5, v * 5, 3));
   return fillGrid(grid, (u, v, cell) => {
     let near = 0;
     for (const town of towns) near = Math.max(near, 1 - Math.hypot(town.u - u, town.v - v) / (0.1 + share * 0.35));
-    const wanted = share * 0.75 + 0.45 * clamp01(near) + 0.4 * fractal(noise, u * 5, v * 5, 3) - 0.3;
-    return smoothstep(0.02, 0.45, wanted) * smoothstep(0.15, 0.5, suitable[cell] ?? 0);
+    const wanted = share * 0.75 + 0.45 * clamp01(near) + (spread[cell] ?? 0) - 0.3;
+    return smoothstep(0.02, 0.45, wanted) * smoothstep(0.1, 0.4, suitable[cell] ?? 0);
   });
 }
 

@@ -1,5 +1,5 @@
 import { createDistricts } from './districts.ts';
-import type { EraLook } from './eras.ts';
+import type { EraLook } from './era-look.ts';
 import type { Painter } from './farmland.ts';
 import { clamp01, hash } from './numbers.ts';
 import type { Paint } from './paint.ts';

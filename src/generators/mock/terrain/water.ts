@@ -1,4 +1,4 @@
-import type { BiomeLook } from './biomes.ts';
+import type { BiomeLook } from './biome-look.ts';
 import { clamp01, smoothstep } from './numbers.ts';
 import type { Paint } from './paint.ts';
 import { mixIn, scalePaint, setPaint } from './paint.ts';

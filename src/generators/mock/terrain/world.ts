@@ -1,13 +1,15 @@
-import type { Biome, BiomeLook } from './biomes.ts';
+import type { BiomeLook } from './biome-look.ts';
+import type { Biome } from './biomes.ts';
 import { BIOME_LOOKS } from './biomes.ts';
-import type { Era, EraLook } from './eras.ts';
+import type { EraLook } from './era-look.ts';
+import type { Era } from './eras.ts';
 import { ERA_LOOKS } from './eras.ts';
 import type { Grid, Size } from './grid.ts';
-import { blur, fillGrid, gridOf } from './grid.ts';
+import { blur, fillSmoothly, gridOf } from './grid.ts';
 import type { DepthGrid, Land } from './heightmap.ts';
 import { createLand } from './heightmap.ts';
 import { skyLight, slopes } from './light.ts';
-import { clamp01, fractal, noiseOf } from './numbers.ts';
+import { clamp01, fractal, noiseOf, smoothstep } from './numbers.ts';
 import type { RiverPieces } from './rivers.ts';
 import { traceRivers } from './rivers.ts';
 import type { Polyline } from './roads.ts';
@@ -45,6 +47,7 @@ export interface World {
     readonly farmed: Float32Array;
     readonly smoke: Float32Array;
     readonly mottle: Float32Array;
+    readonly mist: Float32Array;
   };
 }
 
@@ -73,9 +76,18 @@ export function createWorld({ seed, era: eraName, biome: biomeName, shape, depth
       urban,
       farmed,
       smoke,
-      mottle: fillGrid(grid, (u, v) => 1.3 * fractal(mottling, u * 11, v * 11, 3)),
+      mottle: fillSmoothly(grid, (u, v) => 1.3 * fractal(mottling, u * 11, v * 11, 3)),
+      mist: mistField(grid, seed, look.biome, land),
     },
   };
+}
+
+/** Wisps, thickest over the lows. */
+function mistField(grid: Grid, seed: number, { mist }: BiomeLook, { heights }: Land): Float32Array {
+  if (mist === 0) return new Float32Array(grid.length);
+  const noise = noiseOf(seed, 'mist');
+  const wisps = fillSmoothly(grid, (u, v) => 1.6 * fractal(noise, u * 3.5, v * 3.5, 5));
+  return wisps.map((value, cell) => 0.5 * mist * smoothstep(0.25, 1.05, value - 0.4 * (heights[cell] ?? 0)));
 }
 
 /** Wet along the rivers, and elsewhere as the clouds will. */
@@ -86,9 +98,8 @@ function moistureOf(grid: Grid, seed: number, { drainage }: Land): Float32Array 
     grid,
     2,
   );
-  return fillGrid(grid, (u, v, cell) =>
-    clamp01(0.42 + 0.42 * fractal(noise, u * 4, v * 4, 3) + 0.4 * (wet[cell] ?? 0)),
-  );
+  const weather = fillSmoothly(grid, (u, v) => 0.42 + 0.42 * fractal(noise, u * 4, v * 4, 3));
+  return weather.map((value, cell) => clamp01(value + 0.4 * (wet[cell] ?? 0)));
 }
 
 /** Roads along the land; railways on part of them, or transit in straight lines where roads are no more. */
