@@ -27,7 +27,17 @@ interface Tile {
 }
 
 async function tile(side: number, biome: string, era: string, depthMap?: InputImage): Promise<Tile> {
-  const work: Work = { workId: '', prompt: '', width: side, height: side, seed: SEED, numImages: 1, biome, era, depthMap };
+  const work: Work = {
+    workId: '',
+    prompt: '',
+    width: side,
+    height: side,
+    seed: SEED,
+    numImages: 1,
+    biome,
+    era,
+    depthMap,
+  };
   return { label: `${biome} · ${era}`.replaceAll('_', ' '), pixels: await style.draw(work, SEED, NEVER) };
 }
 
@@ -50,6 +60,11 @@ async function writeSheet(name: string, tiles: readonly Tile[], columns: number,
   writeFileSync(join(docs, name), bytes);
 }
 
+/** 1 in the middle, near 0 two units away. */
+function bump(x: number, y: number): number {
+  return Math.exp(-x * x - y * y);
+}
+
 /** Sand with a dome, a ridge and a bowl, as a depth camera shows it: brighter is higher. */
 async function sand(): Promise<{ map: InputImage; pixels: RawPixels }> {
   const data = new Uint8Array(MAP_SIDE * MAP_SIDE * 3);
@@ -57,9 +72,9 @@ async function sand(): Promise<{ map: InputImage; pixels: RawPixels }> {
     for (let x = 0; x < MAP_SIDE; x += 1, at += 3) {
       const u = x / MAP_SIDE - 0.5;
       const v = y / MAP_SIDE - 0.5;
-      const dome = Math.exp(-(((u + 0.22) / 0.15) ** 2) - ((v + 0.18) / 0.15) ** 2);
-      const ridge = Math.exp(-(((v + 0.2) * 0.9 + (u - 0.25) * 0.6) / 0.07) ** 2 - ((u - 0.25) / 0.2) ** 2);
-      const bowl = Math.exp(-(((u - 0.16) / 0.16) ** 2) - ((v - 0.22) / 0.14) ** 2);
+      const dome = bump((u + 0.22) / 0.15, (v + 0.18) / 0.15);
+      const ridge = bump(((v + 0.2) * 0.9 + (u - 0.25) * 0.6) / 0.07, (u - 0.25) / 0.2);
+      const bowl = bump((u - 0.16) / 0.16, (v - 0.22) / 0.14);
       data.fill(Math.round(255 * (0.42 + 0.45 * dome + 0.34 * ridge - 0.38 * bowl)), at, at + 3);
     }
   }
