@@ -42,7 +42,9 @@ export function exitCodeOf({ code }: AppError): number {
 
 /** An error of the program itself. */
 export function failureOfApp(error: AppError): Failure {
-  const detail = error.code === 'internal' && error.cause instanceof Error ? `\n${error.cause.stack}` : '';
+  const { cause } = error;
+  const what = error.code === 'internal' ? 'stack' : 'message';
+  const detail = cause instanceof Error ? `\n  ${cause[what]?.trim()}` : '';
   return {
     exitCode: exitCodeOf(error),
     message: `${error.message}${detail}`,

@@ -13,7 +13,7 @@ const MESSAGES: Partial<Record<Extract<Reply, { ok: false }>['code'], string>> =
   storage_failed: 'The journal could not be written.',
   internal: 'The journal met an error that it did not expect.',
   data_dir_in_use: 'Another image-server process uses this data directory. Stop it, or set another data_dir.',
-  journal_unreadable: 'The journal in the data directory cannot be opened: see data_dir, and the log for the cause.',
+  journal_unreadable: 'The journal in the data directory (data_dir) cannot be opened.',
 };
 
 interface Waiting extends Call {

@@ -123,7 +123,7 @@ function serve({ database, lock }: Open): void {
 }
 
 function describe(error: unknown, otherwise: ErrorCode): { code: ErrorCode; detail: string } {
-  const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const detail = error instanceof Error ? error.message : String(error);
   if (error instanceof Refusal) return { code: error.code, detail };
   return { code: sqliteCode(error) === SQLITE_FULL ? 'storage_full' : otherwise, detail };
 }
