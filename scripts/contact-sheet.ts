@@ -10,7 +10,7 @@ import type { Overlay, Size } from '../src/store/images.ts';
 
 const SEED = 7;
 const GAP = 4;
-const LABEL = { height: 26, sizePx: 15 };
+const LABEL = { height: 38, sizePx: 14 };
 const PAPER = { r: 24, g: 25, b: 28 };
 const INK = '#e8e8ea';
 const MAP_SIDE = 512;
@@ -38,7 +38,7 @@ async function tile(side: number, biome: string, era: string, depthMap?: InputIm
     era,
     depthMap,
   };
-  return { label: `${biome} · ${era}`.replaceAll('_', ' '), pixels: await style.draw(work, SEED, NEVER) };
+  return { label: `${biome}\n${era}`.replaceAll('_', ' '), pixels: await style.draw(work, SEED, NEVER) };
 }
 
 async function writeSheet(name: string, tiles: readonly Tile[], columns: number, quality: number): Promise<void> {
@@ -49,10 +49,8 @@ async function writeSheet(name: string, tiles: readonly Tile[], columns: number,
   for (const [index, { label, pixels }] of tiles.entries()) {
     const left = GAP + (index % columns) * step.x;
     const top = GAP + Math.floor(index / columns) * step.y;
-    // Long names on small tiles get a smaller font rather than a second line.
-    const sizePx = Math.min(LABEL.sizePx, Math.floor(side / (label.length * 0.6)));
-    const text = await images.text(label, { width: side, height: LABEL.height, sizePx, colour: INK });
-    overlays.push({ pixels: text, left: left + 2, top: top + LABEL.height - text.height - 4 });
+    const text = await images.text(label, { width: side, ...LABEL, colour: INK });
+    overlays.push({ pixels: text, left: left + 2, top: top + 2 });
     overlays.push({ pixels, left, top: top + LABEL.height });
   }
   const pixels = await images.compose(images.blank(size, PAPER), overlays);
@@ -90,7 +88,7 @@ async function drawAll(): Promise<void> {
 
   const { map, pixels } = await sand();
   const side = 400;
-  const shaped: Tile[] = [{ label: 'the depth map', pixels: await images.shrink(pixels, side) }];
+  const shaped: Tile[] = [{ label: 'the depth map\nof all these', pixels: await images.shrink(pixels, side) }];
   const places = [
     ['mountain', 'wilderness'],
     ['temperate_forest', 'pre_industrial'],

@@ -63,6 +63,7 @@ export async function startApp({ config = {}, overrides, dir }: StartAppOptions 
       ...config,
       http: { port: 0, drain_s: 1, ...config.http },
       bus: { enabled: false, ...config.bus },
+      mock: { style: 'placeholder', ...config.mock },
     }),
     log: createLog({ level: 'debug', target: { write: (line) => lines.push(JSON.parse(line)) }, pretty: false }),
     nodeVersion: 'v0.0.0-test',

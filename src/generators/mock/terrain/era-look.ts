@@ -1,4 +1,5 @@
 import type { Rgb } from './colours.ts';
+import { rgb, rgbs } from './colours.ts';
 
 /** What people have built, in parts of the picture's longer side where it is a length. */
 export interface EraLook {
@@ -46,3 +47,35 @@ export interface EraLook {
   readonly saturation: number;
   readonly brightness: number;
 }
+
+/** A land without people; what an era does not say is as here. */
+export const NOTHING: EraLook = {
+  towns: 0,
+  townRadius: 0,
+  density: 0,
+  fields: 0,
+  fieldCount: 40,
+  fieldShape: 'strips',
+  plan: 'streets',
+  blocks: 60,
+  lots: 3,
+  fill: 0,
+  halls: 0,
+  parks: 0,
+  roofs: rgbs('#8c7864'),
+  street: rgb('#968a74'),
+  yard: rgb('#787454'),
+  overgrown: 0,
+  road: rgb('#a48e68'),
+  roadWidth: 0,
+  roadShown: 1,
+  rail: rgb('#3a3430'),
+  railWidth: 0,
+  smoke: 0,
+  smokeColour: rgb('#d4d0cc'),
+  lights: 0,
+  haze: 0,
+  hazeColour: rgb('#c8c8c8'),
+  saturation: 1,
+  brightness: 1,
+};

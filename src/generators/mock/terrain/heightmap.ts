@@ -3,7 +3,7 @@ import type { Drainage } from './erosion.ts';
 import { erode, routeWater } from './erosion.ts';
 import type { Grid } from './grid.ts';
 import { blur, fillGrid, fillSmoothly, MARGIN, quantile, stretch, visibleSize } from './grid.ts';
-import { clamp01, fractal, noiseOf, ridged, smoothstep } from './numbers.ts';
+import { fractal, noiseOf, ridged, smoothstep } from './numbers.ts';
 
 const EROSION_STEPS = 4;
 /** Strength of one step of erosion for a biome whose erosion is 1. */
@@ -126,7 +126,9 @@ function sandHeights(grid: Grid, seed: number, look: BiomeLook, depth: DepthGrid
   const detail = noisyRelief(grid, seed, { ...look, frequency: look.frequency * 2.2 });
   const scale = 1 / Math.max(LEAST_RANGE, high - low);
   const floor = Math.min(low, Math.max(0, high - LEAST_RANGE));
-  return smooth.map((value, cell) => clamp01((value - floor) * scale) * 0.94 + 0.07 * (detail[cell] ?? 0) - 0.02);
+  return smooth.map(
+    (value, cell) => Math.min(1.1, Math.max(0, (value - floor) * scale)) * 0.94 + 0.07 * (detail[cell] ?? 0) - 0.02,
+  );
 }
 
 /** The map with its outermost pixels repeated in the margin, 0 to 1. */
@@ -160,5 +162,5 @@ function rangeOf(levels: Float32Array): [number, number] {
   const seen = levels.filter((value) => value > 0);
   if (seen.length === 0) return [0, 0];
   const unseen = 1 - seen.length / levels.length;
-  return [unseen > UNSEEN_SHARE ? quantile(seen, 0.01) : quantile(levels, 0.005), quantile(seen, 0.995)];
+  return [unseen > UNSEEN_SHARE ? quantile(seen, 0.01) : quantile(levels, 0.005), quantile(seen, 0.998)];
 }

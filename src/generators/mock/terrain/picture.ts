@@ -129,7 +129,9 @@ export function drawPicture(world: World, size: Size, checkpoint: Checkpoint): U
         const gx = ((heights[x === width - 1 ? at : at + 1] ?? 0) - (heights[x === 0 ? at : at - 1] ?? 0)) * steepness;
         const gy = ((heights[at + down] ?? 0) - (heights[at - up] ?? 0)) * steepness;
         const lambert = (SUN * (gx + gy) + SUN_UP) / (SUN_UP * Math.sqrt(1 + gx * gx + gy * gy));
-        const shade = 1 + (Math.max(0.1, lambert) - 1) * (0.8 - 0.66 * level01);
+        // What the sun misses still gets the sky's light, and what faces it must not turn white.
+        const lit = lambert > 1 ? 1 + (lambert - 1) * 0.62 : Math.max(0.24, lambert);
+        const shade = 1 + (lit - 1) * (0.8 - 0.66 * level01);
         scalePaint(paint, shade * sky);
       }
       paintAir(paint, { climb, mist: misty, smoke: smoky, built, u, v });

@@ -8,7 +8,7 @@ const WAVES = [92, 205, 430, 900, 1850];
 /** Slope that the fine noise adds, as rise over run. */
 const ROUGHNESS = 0.075;
 const CROWNS = 0.16;
-const DUNES = 46;
+const DUNES = 58;
 
 /** The land at the size of the picture. */
 export interface Relief {
@@ -84,7 +84,7 @@ export function createRelief(world: World, size: Size, checkpoint: () => void): 
                 6 * Math.max(0, climb - biome.treeLine) -
                 0.25 * slope,
             ) * clamp01((here - land.waterLevel) * 90);
-      let rise = rough * ROUGHNESS * (0.3 + 1.6 * clamp01(slope * 2)) + wooded * last * (CROWNS / (waves.at(-1) ?? 1));
+      let rise = rough * ROUGHNESS * (0.3 + 1.2 * clamp01(slope * 2)) + wooded * last * (CROWNS / (waves.at(-1) ?? 1));
       if (dunes) rise += duneAt(u * windCos + v * windSin, mottle, slope) * dryness(moisture);
       heights[at] = here + rise * toHeight;
       grain[at] = Math.max(-127, Math.min(127, fine * 105));
@@ -95,10 +95,10 @@ export function createRelief(world: World, size: Size, checkpoint: () => void): 
 
   /** A long slope against the wind and a short one behind the crest, bent by the mottling. */
   function duneAt(along: number, bend: number, slope: number): number {
-    const phase = along * DUNES + bend * 0.8;
+    const phase = along * DUNES + bend * 1.3;
     const t = phase - Math.floor(phase);
     const profile = t < 0.72 ? t / 0.72 : (1 - t) / 0.28;
-    return (0.16 / DUNES) * profile * (1 - smoothstep(0.1, 0.4, slope));
+    return (0.12 / DUNES) * profile * (1 - smoothstep(0.1, 0.4, slope)) * (0.25 + 0.75 * smoothstep(-0.35, 0.45, bend));
   }
 }
 

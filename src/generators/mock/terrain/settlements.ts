@@ -28,7 +28,7 @@ export function suitability(land: Land, slope: Float32Array, moisture: Float32Ar
   const { heights, waterLevel } = land;
   const level = Math.max(0, waterLevel);
   return heights.map((value, cell) => {
-    const flat = 1 - smoothstep(0.14, 0.45, slope[cell] ?? 0);
+    const flat = 1 - smoothstep(0.18, 0.55, slope[cell] ?? 0);
     const dry = smoothstep(waterLevel, waterLevel + 0.025, value);
     const low = 1 - 0.75 * clamp01((value - level) / (1 - level));
     return flat * dry * low * (0.75 + 0.25 * (moisture[cell] ?? 0));
@@ -92,7 +92,7 @@ function urbanField(
       reach = Math.max(reach, 1 - Math.hypot(town.u - u, town.v - v) / town.radius);
     }
     if (reach <= 0) return 0;
-    return era.density * clamp01(reach * 1.5 + (ragged[cell] ?? 0)) * smoothstep(0.04, 0.3, suitable[cell] ?? 0);
+    return era.density * clamp01(reach * 1.5 + (ragged[cell] ?? 0)) * smoothstep(0.02, 0.22, suitable[cell] ?? 0);
   });
 }
 
@@ -132,10 +132,10 @@ function plume(grid: Grid, smoke: Float32Array, from: { u: number; v: number }, 
   for (let step = 0; step < STEPS; step += 1) {
     const far = step / STEPS;
     const bend = wind + 0.35 * Math.sin(far * 5 + from.u * 40);
-    const x = (from.u + 0.13 * far * Math.cos(bend)) * grid.perUnit + grid.width / 2;
-    const y = (from.v + 0.13 * far * Math.sin(bend)) * grid.perUnit + grid.height / 2;
-    const radius = 1 + 6 * far;
-    const amount = (0.34 * thickness * (1 - far)) / (0.7 + 2.4 * far);
+    const x = (from.u + 0.17 * far * Math.cos(bend)) * grid.perUnit + grid.width / 2;
+    const y = (from.v + 0.17 * far * Math.sin(bend)) * grid.perUnit + grid.height / 2;
+    const radius = 1.5 + 9 * far;
+    const amount = (0.5 * thickness * (1 - far)) / (0.8 + 2.2 * far);
     for (let cy = Math.max(0, Math.floor(y - radius)); cy <= Math.min(grid.height - 1, y + radius); cy += 1) {
       for (let cx = Math.max(0, Math.floor(x - radius)); cx <= Math.min(grid.width - 1, x + radius); cx += 1) {
         const near = clamp01(1 - Math.hypot(cx - x, cy - y) / radius);

@@ -72,8 +72,8 @@ function paintLot(paint: Paint, era: EraLook, { column, row, house, hall, sunwar
   const height = hash(house, column, row) * share;
   const side = sunward < -0.3 ? 0.52 - 0.16 * height : sunward > 0.36 ? 1.16 : 0.9 + 0.2 * hash(column, house, row);
   setPaint(paint, roof, opacity, side);
-  if (era.lights > 0 && hash(column + house, row, 17) < era.lights) {
-    mixIn(paint, FIRE, 0.9);
+  if (!hall && era.lights > 0 && hash(column + house, row, 17) < era.lights) {
+    mixIn(paint, FIRE, 0.5 + 0.5 * height);
     paint[3] = 2;
   }
 }

@@ -53,7 +53,8 @@ export interface World {
 
 /** Makes the landscape of a scene. Equal scenes give equal landscapes. */
 export function createWorld({ seed, era: eraName, biome: biomeName, shape, depth }: Scene): World {
-  const look = { biome: BIOME_LOOKS[biomeName], era: ERA_LOOKS[eraName] };
+  const natural = BIOME_LOOKS[biomeName];
+  const look = { biome: depth === undefined ? natural : shapedByHand(natural), era: ERA_LOOKS[eraName] };
   const grid = gridOf(shape);
   const land = createLand(grid, seed, look.biome, depth);
   const slope = slopes(land.heights, grid, look.biome.relief);
@@ -80,6 +81,11 @@ export function createWorld({ seed, era: eraName, biome: biomeName, shape, depth
       mist: mistField(grid, seed, look.biome, land),
     },
   };
+}
+
+/** Sand lies gentler than nature: its slopes are shown steeper, its shores narrower. */
+function shapedByHand(look: BiomeLook): BiomeLook {
+  return { ...look, relief: look.relief * 2, beachTop: look.beachTop * 0.4 };
 }
 
 /** Wisps, thickest over the lows. */
