@@ -4,7 +4,7 @@ export interface Clock {
   now(): number;
   /** Ms from a fixed point; never jumps, for durations. */
   elapsed(): number;
-  /** Calls `fn` once after `ms`, which may be longer than Node's timers allow. Returns how to cancel it. */
+  /** Calls `fn` once after `ms`, or after 24.8 days when that is more. Returns how to cancel it. */
   after(ms: number, fn: () => void): () => void;
 }
 

@@ -22,6 +22,8 @@ export type Job = Pick<RenderRecord, 'id' | 'requestId' | 'generator' | 'request
 export interface StatusChange {
   readonly to: RenderStatus;
   readonly at: number;
+  /** Whether the first start is forgotten. */
+  readonly anew?: boolean;
   readonly error?: PublicError;
   readonly timings?: Timings;
   readonly images?: readonly RenderImage[];
@@ -29,9 +31,9 @@ export interface StatusChange {
 }
 
 /** The first event of every render. */
-export function queuedEvent(job: Job, priority: number): NewEvent {
-  const { num_images = 1 } = job.request;
-  return { type: 'RenderQueued', ...about(job), ...placeOf(job), generator: job.generator, priority, num_images };
+export function queuedEvent(job: Job, priority: number, numImages: number): NewEvent {
+  const { generator } = job;
+  return { type: 'RenderQueued', ...about(job), ...placeOf(job), generator, priority, num_images: numImages };
 }
 
 /** Work on the render begins. */
@@ -43,9 +45,9 @@ export function start(job: Job, attempt: number, at: number): StatusChange {
   };
 }
 
-/** The render goes back to its place in the queue, because the process stops or has died. */
-export function handBack(at: number): StatusChange {
-  return { to: 'queued', at, events: [] };
+/** The render goes back to its place in the queue. After a crash (`anew`) its time counts from its next start. */
+export function handBack(at: number, anew: boolean): StatusChange {
+  return { to: 'queued', at, anew, events: [] };
 }
 
 /** All images are stored: one `ImageReady` each; the last one is the end of the render. */

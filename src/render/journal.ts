@@ -116,6 +116,8 @@ export type Accepted =
 export interface Waiter {
   readonly renderId: string;
   readonly requestId: string;
+  /** Of its first start: what was handed back does not get its time anew, what was crashed into does. */
+  readonly startedAt: number;
   readonly timeoutMs: number;
 }
 

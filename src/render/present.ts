@@ -1,7 +1,8 @@
 import type { ImageFormat } from '../messages/fields.ts';
-import type { RenderResource } from '../messages/render.ts';
+import type { GeneratorResource, RenderResource } from '../messages/render.ts';
 import { imagePath } from './job.ts';
-import type { RenderRecord } from './journal.ts';
+import type { QueueStats, RenderRecord } from './journal.ts';
+import type { ServedGenerator } from './prepare.ts';
 
 /** How callers find an image. */
 export interface Links {
@@ -63,4 +64,35 @@ export function presentRender(record: RenderRecord, links: Links, progress: Prog
 
 function iso(at: number): string {
   return new Date(at).toISOString();
+}
+
+/** A generator as every caller sees it. */
+export function presentGenerator(
+  name: string,
+  isDefault: boolean,
+  { generator, concurrency }: ServedGenerator,
+  queues: readonly QueueStats[],
+): GeneratorResource {
+  const { capabilities, sizes } = generator;
+  const queue = queues.find((stats) => stats.generator === name);
+  return {
+    name,
+    default: isDefault,
+    ...generator.health(),
+    capabilities: {
+      image_to_image: capabilities.fields.has('reference_image'),
+      controlnet_depth: capabilities.fields.has('depth_map'),
+      inpainting: capabilities.fields.has('mask'),
+      loras: capabilities.fields.has('loras'),
+      negative_prompts: capabilities.fields.has('negative_prompt'),
+      seeds: capabilities.seeds,
+      batch: capabilities.maxImages > 1,
+      previews: capabilities.previews,
+    },
+    fields: [...capabilities.fields],
+    sizes: { default: sizes.default, min: sizes.min, max: sizes.max, multiple_of: sizes.multipleOf },
+    concurrency,
+    queued: queue?.queued ?? 0,
+    running: queue?.running ?? 0,
+  };
 }

@@ -1,59 +1,22 @@
-import { v7 as uuidv7 } from 'uuid';
-import type { FieldIssue } from '../errors.ts';
 import { AppError } from '../errors.ts';
-import type { ImageGenerator } from '../generators/generator.ts';
-import type { ImageFormat, ImageSource } from '../messages/fields.ts';
-import type { ProjectRules } from '../messages/projects.ts';
 import type { CancelOutcome, GeneratorResource, RenderResource } from '../messages/render.ts';
-import type { RenderRequest } from '../messages/render-request.ts';
-import type { Clock } from './clock.ts';
 import type { Hub, PublishedEvent } from './hub.ts';
-import type { Caller, ImageRecord, Journal, NewRender, QueueStats, RenderRecord } from './journal.ts';
+import type { ImageRecord, Journal, NewRender, RenderRecord } from './journal.ts';
 import type { Logger } from './logger.ts';
+import type { PreparationOptions, Submission } from './prepare.ts';
+import { createPreparation } from './prepare.ts';
 import type { Links } from './present.ts';
-import { presentRender } from './present.ts';
-import type { InputIds, Mode } from './resolve.ts';
-import { acceptedRequest, checkPlace, fitToGenerator, hashBody, resolveWork } from './resolve.ts';
+import { presentGenerator, presentRender } from './present.ts';
 import type { Runner } from './runner.ts';
 
-/** A generator that requests may choose. */
-export interface ServedGenerator {
-  readonly generator: ImageGenerator;
-  readonly concurrency: number;
-  /** Default of a render's time from its first start. */
-  readonly timeoutMs: number;
-}
-
-/** Reads an input image, checks it and keeps it. `path` names the field in errors. */
-export type AcceptInput = (
-  source: ImageSource,
-  rules: { files: boolean },
-  path: string,
-) => Promise<{ imageId: string }>;
-
 /** Options of `createRenderService`. */
-export interface RenderServiceOptions {
+export interface RenderServiceOptions extends PreparationOptions {
   readonly journal: Journal;
   readonly hub: Hub;
   readonly runner: Runner;
-  readonly acceptInput: AcceptInput;
-  readonly generators: ReadonlyMap<string, ServedGenerator>;
-  readonly defaultGenerator: string;
-  readonly project: ProjectRules;
-  readonly busFormat: ImageFormat;
   readonly maxQueued: number;
   readonly links: Links;
-  readonly clock: Clock;
   readonly log: Logger;
-}
-
-/** A request at the door. */
-export interface Submission {
-  readonly caller: Caller;
-  readonly request: RenderRequest;
-  readonly mode: Mode;
-  /** Fields that were dropped before. */
-  readonly ignored?: readonly string[];
 }
 
 /** What became of a request: `replay` holds the last events of a render that was known and is over. */
@@ -69,6 +32,7 @@ export type RenderService = ReturnType<typeof createRenderService>;
 /** Creates the door. */
 export function createRenderService(options: RenderServiceOptions) {
   const { journal, hub, runner, generators, links, clock } = options;
+  const preparation = createPreparation(options);
   let draining = false;
   /** How to end each wait at once. */
   const waits = new Set<() => void>();
@@ -81,34 +45,25 @@ export function createRenderService(options: RenderServiceOptions) {
    * Throws `invalid_request`, `unknown_generator`, `unsupported_field`, `invalid_image`, `uri_not_allowed`,
    * `request_id_conflict`, `queue_full`, `draining`, `storage_full` or `storage_failed`.
    */
-  async function submit({ caller, request, mode, ignored = [] }: Submission): Promise<Submitted> {
-    if (draining) throw new AppError('draining', 'The server is stopping and takes no more renders.');
-    const { served, name } = chosen(request);
-    checkPlace(request, options.project, caller.door);
-    const fitted = fitToGenerator(request, name, served.generator.capabilities, mode);
-    const inputs = await keepInputs(request, caller, mode);
+  async function submit(submission: Submission): Promise<Submitted> {
+    try {
+      if (draining) throw new AppError('draining', 'The server is stopping and takes no more renders.');
+      return await take(await preparation.prepare(submission));
+    } catch (error) {
+      // What was accepted once stays accepted, even where it would be refused today.
+      const known = await findSame(submission);
+      if (known === undefined) throw error;
+      return { kind: 'known', render: present(known), replay: await lastEvents(known) };
+    }
+  }
 
-    const id = uuidv7();
-    const accepted = acceptedRequest(request, inputs);
-    const render: NewRender = {
-      ...caller,
-      id,
-      requestId: request.request_id ?? id,
-      bodyHash: hashBody(accepted),
-      request: accepted,
-      ignored: [...ignored, ...fitted.ignored],
-      generator: name,
-      priority: request.priority ?? 0,
-      timeoutMs: Math.ceil(request.timeout_s === undefined ? served.timeoutMs : request.timeout_s * 1000),
-      clearQueue: request.clear_queue ?? false,
-      createdAt: clock.now(),
-      // Work is named after the render that it was begun for.
-      workId: id,
-      spec: resolveWork(fitted.request, usedInputs(fitted.request, inputs), served.generator.sizes, {
-        outputFormat: caller.door === 'bus' ? options.busFormat : 'png',
-      }),
-    };
-    return take(render);
+  /** The render that has the request's id already, if it is the same request. */
+  async function findSame(submission: Submission): Promise<RenderRecord | undefined> {
+    const { caller, request } = submission;
+    if (request.request_id === undefined) return undefined;
+    const known = await journal.findRender({ id: request.request_id, owner: caller.owner });
+    if (known === undefined || known.owner !== caller.owner || known.requestId !== request.request_id) return undefined;
+    return known.bodyHash === (await preparation.hashRequest(submission)) ? known : undefined;
   }
 
   async function take(render: NewRender): Promise<Submitted> {
@@ -132,31 +87,6 @@ export function createRenderService(options: RenderServiceOptions) {
         return { kind: 'accepted', render: present(outcome.render), replay: [] };
       }
     }
-  }
-
-  function chosen({ generator }: RenderRequest): { served: ServedGenerator; name: string } {
-    const name = generator ?? options.defaultGenerator;
-    const served = generators.get(name);
-    if (served === undefined) {
-      const known = [...generators.keys()].join(', ');
-      const issues: FieldIssue[] = [{ path: 'generator', message: `must be one of ${known}` }];
-      throw new AppError('unknown_generator', `generator: there is none of this name; known are ${known}.`, { issues });
-    }
-    const { state, reason } = served.generator.health();
-    if (state === 'disabled') {
-      throw new AppError('generator_unavailable', `The generator ${name} is disabled${reason ? `: ${reason}` : ''}.`);
-    }
-    return { served, name };
-  }
-
-  /** Every input image is checked and durable before the render is accepted: it must survive a crash as well. */
-  async function keepInputs(request: RenderRequest, { door }: Caller, mode: Mode): Promise<InputIds> {
-    const rules = { files: door === 'bus' && mode === 'tolerant' };
-    const keep = async (field: 'reference_image' | 'depth_map' | 'mask') => {
-      const source = request[field];
-      return source === undefined ? {} : { [field]: (await options.acceptInput(source, rules, field)).imageId };
-    };
-    return { ...(await keep('reference_image')), ...(await keep('depth_map')), ...(await keep('mask')) };
   }
 
   /** The last events of a render that is over, to be sent again to a peer that asks again. */
@@ -206,36 +136,9 @@ export function createRenderService(options: RenderServiceOptions) {
 
   async function listGenerators(): Promise<GeneratorResource[]> {
     const queues = await journal.queueStats({});
-    return [...generators].map(([name, served]) => presentGenerator(name, served, queues));
-  }
-
-  function presentGenerator(
-    name: string,
-    { generator, concurrency }: ServedGenerator,
-    queues: readonly QueueStats[],
-  ): GeneratorResource {
-    const { capabilities, sizes } = generator;
-    const queue = queues.find((stats) => stats.generator === name);
-    return {
-      name,
-      default: name === options.defaultGenerator,
-      ...generator.health(),
-      capabilities: {
-        image_to_image: capabilities.fields.has('reference_image'),
-        controlnet_depth: capabilities.fields.has('depth_map'),
-        inpainting: capabilities.fields.has('mask'),
-        loras: capabilities.fields.has('loras'),
-        negative_prompts: capabilities.fields.has('negative_prompt'),
-        seeds: capabilities.seeds,
-        batch: capabilities.maxImages > 1,
-        previews: capabilities.previews,
-      },
-      fields: [...capabilities.fields],
-      sizes: { default: sizes.default, min: sizes.min, max: sizes.max, multiple_of: sizes.multipleOf },
-      concurrency,
-      queued: queue?.queued ?? 0,
-      running: queue?.running ?? 0,
-    };
+    return [...generators].map(([name, served]) =>
+      presentGenerator(name, name === options.defaultGenerator, served, queues),
+    );
   }
 
   return {
@@ -279,8 +182,4 @@ export function createRenderService(options: RenderServiceOptions) {
 export function isLast(event: PublishedEvent['event']): boolean {
   if (event.type === 'ImageReady') return event.index === event.of - 1;
   return event.type === 'RenderFailed' || event.type === 'RenderCancelled';
-}
-
-function usedInputs(request: RenderRequest, inputs: InputIds): InputIds {
-  return Object.fromEntries(Object.entries(inputs).filter(([field]) => request[field as keyof InputIds] !== undefined));
 }

@@ -13,7 +13,7 @@ it('a server that stops says so, takes nothing more and lets what runs finish', 
   expect(await watch.until('ServerDraining')).toMatchObject({ grace_ms: 1000 });
   expect(renders.draining).toBe(true);
   await expectCode(submit(), 'draining');
-  await expectCode(submit({ request_id: 'first' }), 'draining');
+  expect(await submit({ request_id: 'first' })).toMatchObject({ kind: 'known', render: { id: first.render.id } });
   expect((await renders.get(first.render.id, 'ann')).status).toBe('running');
   step.finish();
   await stopped;
@@ -51,6 +51,26 @@ it('what exceeds the grace is handed back and finishes after a restart, each ren
     request: { prompt: 'a delta', request_id: 'one', seed: 3 },
   });
   expect(known).toMatchObject({ kind: 'known', replay: [{ event: { type: 'ImageReady' } }] });
+});
+
+it('what was drawn although the grace was over is kept', async () => {
+  const dir = await temporaryDir();
+  const { app, clock, submit, generator, watch } = await startStepped({ dir });
+  generator.stopsOnAbort = false;
+  const { render } = await submit();
+  const step = await generator.call(1);
+  const stopped = app.stop();
+  await watch.until('ServerDraining');
+  await clock.advance(1000);
+  expect(step.hooks.signal.aborted).toBe(true);
+  step.finish();
+  await stopped;
+
+  const next = await startStepped({ dir });
+  expect(await next.renders.get(render.id, 'ann')).toMatchObject({
+    status: 'succeeded',
+    attempts: [{ outcome: 'succeeded' }],
+  });
 });
 
 it('work that does not stop in time is not lost either', async () => {

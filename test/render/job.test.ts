@@ -16,7 +16,7 @@ const SPENT = { renderMs: 20, storeMs: 3 };
 
 const CHANGES = [
   start(JOB, 1, AT),
-  handBack(AT),
+  handBack(AT, false),
   succeed(JOB, images(2), SPENT, AT),
   fail(JOB, FAILURE, AT),
   cancel(JOB, CANCELLED, AT),
@@ -48,14 +48,14 @@ describe('a render’s status', () => {
 
 describe('the events of a change', () => {
   it('are what their schemas say', () => {
-    for (const event of [queuedEvent(JOB, 3), ...CHANGES.flatMap(({ events }) => events)]) {
+    for (const event of [queuedEvent(JOB, 3, 2), ...CHANGES.flatMap(({ events }) => events)]) {
       const { type, ...body } = event;
       expect(eventBodies[type].strict().parse(body)).toEqual(body);
     }
   });
 
   it('name the render by both of its ids', () => {
-    for (const event of [queuedEvent(JOB, 3), ...CHANGES.flatMap(({ events }) => events)]) {
+    for (const event of [queuedEvent(JOB, 3, 2), ...CHANGES.flatMap(({ events }) => events)]) {
       expect(event).toMatchObject({ render_id: 'r-1', request_id: 'visit' });
     }
   });
@@ -72,7 +72,7 @@ describe('the events of a change', () => {
 
   it('leave out what the request did not say', () => {
     const { era: _, biome: _b, num_images: _n, ...request } = JOB.request;
-    expect(queuedEvent({ ...JOB, request }, 0)).toEqual({
+    expect(queuedEvent({ ...JOB, request }, 0, 1)).toEqual({
       type: 'RenderQueued',
       render_id: 'r-1',
       request_id: 'visit',

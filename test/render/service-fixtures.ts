@@ -1,7 +1,8 @@
 import { onTestFinished } from 'vitest';
 import type { RenderRequest } from '../../src/messages/render-request.ts';
 import type { Caller } from '../../src/render/journal.ts';
-import type { RenderService, Submission, Submitted } from '../../src/render/service.ts';
+import type { Submission } from '../../src/render/prepare.ts';
+import type { RenderService, Submitted } from '../../src/render/service.ts';
 import { SteppedGenerator } from '../fakes/stepped-generator.ts';
 import type { ConfigChanges, TestApp } from '../helper.ts';
 import { startApp } from '../helper.ts';

@@ -67,7 +67,7 @@ export function createAccept(
         at,
       },
     );
-    log(queuedEvent(render, priority), at, render);
+    log(queuedEvent(render, priority, spec.numImages), at, render);
   }
 
   /** What a caller's newer request makes superfluous. */

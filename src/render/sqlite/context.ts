@@ -45,7 +45,7 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
     const from = REACHED_FROM[to.to].map((status) => `'${status}'`).join(', ');
     const changes = run(
       `UPDATE renders SET status = $status,
-         started_at = CASE WHEN $status = 'running' THEN coalesce(started_at, $at) ELSE started_at END,
+         started_at = CASE WHEN $status = 'running' THEN coalesce(started_at, $at) WHEN $anew THEN NULL ELSE started_at END,
          finished_at = CASE WHEN $status IN ('succeeded', 'failed', 'cancelled') THEN $at END,
          error = $error, timings = $timings
        WHERE id = $id AND status IN (${from})`,
@@ -53,6 +53,7 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
         id: render.id,
         status: to.to,
         at: to.at,
+        anew: to.anew === true ? 1 : 0,
         error: to.error === undefined ? null : JSON.stringify(to.error),
         timings: to.timings === undefined ? null : JSON.stringify(to.timings),
       },

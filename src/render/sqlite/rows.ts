@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { NewEvent } from '../../messages/events.ts';
 import { eventBodies } from '../../messages/events.ts';
 import { attemptOutcome, imageFormat, publicError, renderStatus, timings } from '../../messages/outputs.ts';
-import { acceptedRequest } from '../../messages/render.ts';
+import type { AcceptedRequest } from '../../messages/render.ts';
 import type { AttemptRecord, ImageRecord, LoggedEvent, RenderImage, RenderRecord, WorkSpec } from '../journal.ts';
 
 /** A row as the database gives it. */
@@ -30,6 +30,9 @@ function optionalJson<S extends z.ZodType>(schema: S) {
     .pipe(schema.optional());
 }
 
+/** Was valid when it was accepted; later limits must not make old rows unreadable. */
+const storedRequest = z.custom<AcceptedRequest>((value) => typeof value === 'object' && value !== null);
+
 const renderRow = z.object({
   id: z.string(),
   owner: z.string(),
@@ -41,7 +44,7 @@ const renderRow = z.object({
   generator: z.string(),
   priority: z.int(),
   timeout_ms: z.int(),
-  request: json(acceptedRequest),
+  request: json(storedRequest),
   ignored: json(z.array(z.string())),
   timings: optionalJson(timings),
   error: optionalJson(publicError),

@@ -34,7 +34,12 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
         attempt,
         generator,
         spec,
-        waiters: waiters.map(({ id, requestId, timeoutMs }) => ({ renderId: id, requestId, timeoutMs })),
+        waiters: waiters.map(({ id, requestId, startedAt = at, timeoutMs }) => ({
+          renderId: id,
+          requestId,
+          startedAt,
+          timeoutMs,
+        })),
       };
     },
 
@@ -101,7 +106,7 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
       // Work that everybody has left meanwhile is nobody's to take up again, but its attempt has ended too.
       closeAttempt(workId, attempt, changes === 0 ? 'cancelled' : 'released', at);
       if (changes === 0) return;
-      for (const render of waitersOf(workId)) change(render, handBack(at));
+      for (const render of waitersOf(workId)) change(render, handBack(at, false));
     },
 
     recover({ crashAttempts, at }) {
@@ -122,7 +127,7 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
         });
         const again = Number(crashes?.n) < crashAttempts;
         run('UPDATE works SET status = $status WHERE id = $workId', { workId, status: again ? 'queued' : 'failed' });
-        for (const render of waitersOf(workId)) change(render, again ? handBack(at) : fail(render, error, at));
+        for (const render of waitersOf(workId)) change(render, again ? handBack(at, true) : fail(render, error, at));
         if (again) requeued += 1;
         else failed += 1;
       }

@@ -41,6 +41,17 @@ export function recoveryOfJournal(open: OpenJournal): void {
       expect(await later.finish({ ...again, result: succeeded(), at: AT })).toEqual({ settled: [id] });
     });
 
+    it('lets the time of a render count anew after a crash, and go on after it was handed back', async () => {
+      const { journal, reopen } = await open();
+      await accept(journal, { createdAt: AT });
+      const first = await claim(journal, 'draw', AT + 10);
+      await journal.release({ workId: first.workId, attempt: first.attempt, at: AT + 20 });
+      expect((await claim(journal, 'draw', AT + 30)).waiters).toMatchObject([{ startedAt: AT + 10 }]);
+      const later = await reopen();
+      await later.recover({ crashAttempts: 2, at: AT + 40 });
+      expect((await claim(later, 'draw', AT + 50)).waiters).toMatchObject([{ startedAt: AT + 50 }]);
+    });
+
     it('fails a render whose starts died too often', async () => {
       const opened = await open();
       const { id } = await accept(opened.journal);

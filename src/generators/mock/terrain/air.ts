@@ -3,15 +3,16 @@ import { clamp01 } from './numbers.ts';
 import type { Paint } from './paint.ts';
 import { mixIn } from './paint.ts';
 
-/** What the air over a place depends on, each 0 to 1, and where it is. */
-export interface AirSpot {
-  readonly climb: number;
-  readonly mist: number;
-  readonly smoke: number;
-  readonly built: number;
-  readonly u: number;
-  readonly v: number;
-}
+/** Changes a colour by the mist, the smoke and the buildings at a place `climb` above the water, each 0 to 1. */
+export type AirPainter = (
+  paint: Paint,
+  climb: number,
+  mist: number,
+  smoke: number,
+  built: number,
+  u: number,
+  v: number,
+) => void;
 
 const MIST = [214, 222, 220] as const;
 /** Weights of brightness (Rec. 709). */
@@ -20,11 +21,8 @@ const GREEN = 0.7152;
 const BLUE = 0.0722;
 
 /** Lays mist, smoke and haze over a colour, then grades it as the era does. */
-export function createAir(
-  era: EraLook,
-  noise: (x: number, y: number) => number,
-): (paint: Paint, spot: AirSpot) => void {
-  return (paint, { climb, mist, smoke, built, u, v }) => {
+export function createAir(era: EraLook, noise: (x: number, y: number) => number): AirPainter {
+  return (paint, climb, mist, smoke, built, u, v) => {
     if (mist > 0) mixIn(paint, MIST, mist);
     if (smoke > 0.004) {
       const curl = 0.85 + 0.3 * noise(u * 60, v * 60);
@@ -39,7 +37,9 @@ export function createAir(
 
 function grade(paint: Paint, { saturation, brightness }: EraLook): void {
   if (saturation === 1 && brightness === 1) return;
-  const [red = 0, green = 0, blue = 0] = paint;
+  const red = paint[0] ?? 0;
+  const green = paint[1] ?? 0;
+  const blue = paint[2] ?? 0;
   const grey = RED * red + GREEN * green + BLUE * blue;
   paint[0] = (grey + (red - grey) * saturation) * brightness;
   paint[1] = (grey + (green - grey) * saturation) * brightness;

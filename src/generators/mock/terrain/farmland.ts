@@ -1,7 +1,7 @@
 import type { BiomeLook } from './biome-look.ts';
 import { createDistricts } from './districts.ts';
 import type { EraLook } from './era-look.ts';
-import { hash } from './numbers.ts';
+import { hash, length } from './numbers.ts';
 import type { Paint } from './paint.ts';
 import { setPaint } from './paint.ts';
 
@@ -47,7 +47,7 @@ function circles(seed: number, { biome: { crops }, era }: { biome: BiomeLook; er
     const row = Math.round(y);
     const x = u * era.fieldCount + (row % 2 === 0 ? 0 : 0.5);
     const column = Math.round(x);
-    const distance = Math.hypot(x - column, (y - row) * 0.866);
+    const distance = length(x - column, (y - row) * 0.866);
     paint[3] = 0;
     if (distance > 0.46 || hash(column, row, seed) > share * 1.15) return;
     const green = greens[Math.trunc(hash(row, column, seed + 1) * greens.length)] ?? FALLBACK;

@@ -3,7 +3,7 @@ import type { Drainage } from './erosion.ts';
 import { erode, routeWater } from './erosion.ts';
 import type { Grid } from './grid.ts';
 import { blur, fillGrid, fillSmoothly, MARGIN, quantile, stretch, visibleSize } from './grid.ts';
-import { fractal, noiseOf, ridged, smoothstep } from './numbers.ts';
+import { fractal, length, noiseOf, ridged, smoothstep } from './numbers.ts';
 
 const EROSION_STEPS = 4;
 /** Strength of one step of erosion for a biome whose erosion is 1. */
@@ -99,8 +99,8 @@ function formOf(seed: number, form: BiomeLook['form']): (u: number, v: number, r
   }
   if (form === 'island') {
     return (u, v, relief) => {
-      const near = Math.hypot(u + 0.1 * cos, v + 0.1 * sin);
-      const islet = Math.hypot(u - 0.3 * cos, v - 0.3 * sin);
+      const near = length(u + 0.1 * cos, v + 0.1 * sin);
+      const islet = length(u - 0.3 * cos, v - 0.3 * sin);
       return 0.75 * relief + 0.75 * (1 - smoothstep(0.05, 0.5, near)) + 0.3 * (1 - smoothstep(0, 0.2, islet));
     };
   }

@@ -134,7 +134,7 @@ export function drawPicture(world: World, size: Size, checkpoint: Checkpoint): U
         const shade = 1 + (lit - 1) * (0.8 - 0.66 * level01);
         scalePaint(paint, shade * sky);
       }
-      paintAir(paint, { climb, mist: misty, smoke: smoky, built, u, v });
+      paintAir(paint, climb, misty, smoky, built, u, v);
       if (glow > 0) mixPaint(paint, trace);
       const dither = hash(x, y, seed) - 0.5;
       data[at * 3] = clampByte((paint[0] ?? 0) + dither);

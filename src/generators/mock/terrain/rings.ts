@@ -1,6 +1,6 @@
 import type { EraLook } from './era-look.ts';
 import type { Painter } from './farmland.ts';
-import { clamp01, hash } from './numbers.ts';
+import { clamp01, hash, length } from './numbers.ts';
 import { setPaint } from './paint.ts';
 import type { Town } from './settlements.ts';
 
@@ -18,7 +18,7 @@ export function createRings(era: EraLook, towns: readonly Town[]): Painter {
     for (let at = 0; at < towns.length; at += 1) {
       const town = towns[at];
       if (town === undefined) continue;
-      const distance = Math.hypot(u - town.u, v - town.v) / (town.radius * 0.86);
+      const distance = length(u - town.u, v - town.v) / (town.radius * 0.86);
       if (distance < reach) {
         reach = distance;
         index = at;

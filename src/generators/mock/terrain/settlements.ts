@@ -3,7 +3,7 @@ import type { EraLook } from './era-look.ts';
 import type { Grid } from './grid.ts';
 import { blur, fillGrid, fillSmoothly, MARGIN } from './grid.ts';
 import type { Land } from './heightmap.ts';
-import { clamp01, fractal, noiseOf, randomOf, smoothstep } from './numbers.ts';
+import { clamp01, fractal, length, noiseOf, randomOf, smoothstep } from './numbers.ts';
 
 const CANDIDATES = 500;
 
@@ -69,7 +69,7 @@ function foundTowns(grid: Grid, seed: number, era: EraLook, suitable: Float32Arr
   const towns: Town[] = [];
   for (const { u, v, cell, worth } of places) {
     if (towns.length === era.towns || (worth < 0.04 && towns.length > 1)) break;
-    if (towns.some((town) => Math.hypot(town.u - u, town.v - v) < 0.13)) continue;
+    if (towns.some((town) => length(town.u - u, town.v - v) < 0.13)) continue;
     const size = towns.length === 0 ? 1.35 : 0.5 + 0.6 * random();
     towns.push({ u, v, cell, radius: era.townRadius * size });
   }
@@ -89,7 +89,7 @@ function urbanField(
   return fillGrid(grid, (u, v, cell) => {
     let reach = 0;
     for (const town of towns) {
-      reach = Math.max(reach, 1 - Math.hypot(town.u - u, town.v - v) / town.radius);
+      reach = Math.max(reach, 1 - length(town.u - u, town.v - v) / town.radius);
     }
     if (reach <= 0) return 0;
     return era.density * clamp01(reach * 1.5 + (ragged[cell] ?? 0)) * smoothstep(0.02, 0.22, suitable[cell] ?? 0);
@@ -107,7 +107,7 @@ function farmField(
   const spread = fillSmoothly(grid, (u, v) => 0.4 * fractal(noise, u * 5, v * 5, 3));
   return fillGrid(grid, (u, v, cell) => {
     let near = 0;
-    for (const town of towns) near = Math.max(near, 1 - Math.hypot(town.u - u, town.v - v) / (0.1 + share * 0.35));
+    for (const town of towns) near = Math.max(near, 1 - length(town.u - u, town.v - v) / (0.1 + share * 0.35));
     const wanted = share * 0.75 + 0.45 * clamp01(near) + (spread[cell] ?? 0) - 0.3;
     return smoothstep(0.02, 0.45, wanted) * smoothstep(0.1, 0.4, suitable[cell] ?? 0);
   });
@@ -138,7 +138,7 @@ function plume(grid: Grid, smoke: Float32Array, from: { u: number; v: number }, 
     const amount = (0.5 * thickness * (1 - far)) / (0.8 + 2.2 * far);
     for (let cy = Math.max(0, Math.floor(y - radius)); cy <= Math.min(grid.height - 1, y + radius); cy += 1) {
       for (let cx = Math.max(0, Math.floor(x - radius)); cx <= Math.min(grid.width - 1, x + radius); cx += 1) {
-        const near = clamp01(1 - Math.hypot(cx - x, cy - y) / radius);
+        const near = clamp01(1 - length(cx - x, cy - y) / radius);
         const cell = cy * grid.width + cx;
         smoke[cell] = Math.min(1, (smoke[cell] ?? 0) + amount * near * near);
       }

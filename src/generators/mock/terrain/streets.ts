@@ -15,6 +15,7 @@ const ROOF = [120, 116, 110] as const;
 /** Blocks between streets, lots with houses in them, and avenues between the districts. */
 export function createStreets(seed: number, era: EraLook): Painter {
   const districtAt = createDistricts(seed + 101);
+  const lot: Lot = { column: 0, row: 0, house: 0, hall: false, sunward: 0, opacity: 0, share: 0 };
   return (paint, u, v, share) => {
     const { id, cos, sin, border } = districtAt(u * DISTRICTS, v * DISTRICTS);
     const x = (u * cos + v * sin) * era.blocks;
@@ -46,19 +47,27 @@ export function createStreets(seed: number, era: EraLook): Painter {
     const sunX = -(cos + sin) * Math.SQRT1_2;
     const sunY = (sin - cos) * Math.SQRT1_2;
     const sunward = (lotX - Math.trunc(lotX) - 0.5) * sunX + (lotY - Math.trunc(lotY) - 0.5) * sunY;
-    paintLot(paint, era, { column, row, house: Math.trunc(house * 16), hall, sunward, opacity, share });
+    lot.column = column;
+    lot.row = row;
+    lot.house = Math.trunc(house * 16);
+    lot.hall = hall;
+    lot.sunward = sunward;
+    lot.opacity = opacity;
+    lot.share = share;
+    paintLot(paint, era, lot);
   };
 }
 
+/** One object, changed for each pixel. */
 interface Lot {
-  readonly column: number;
-  readonly row: number;
-  readonly house: number;
-  readonly hall: boolean;
+  column: number;
+  row: number;
+  house: number;
+  hall: boolean;
   /** How far towards the sun in the lot, −0.7 to 0.7. */
-  readonly sunward: number;
-  readonly opacity: number;
-  readonly share: number;
+  sunward: number;
+  opacity: number;
+  share: number;
 }
 
 function paintLot(paint: Paint, era: EraLook, { column, row, house, hall, sunward, opacity, share }: Lot): void {

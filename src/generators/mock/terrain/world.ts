@@ -9,7 +9,7 @@ import { blur, fillSmoothly, gridOf } from './grid.ts';
 import type { DepthGrid, Land } from './heightmap.ts';
 import { createLand } from './heightmap.ts';
 import { skyLight, slopes } from './light.ts';
-import { clamp01, fractal, noiseOf, smoothstep } from './numbers.ts';
+import { clamp01, fractal, length, noiseOf, smoothstep } from './numbers.ts';
 import type { RiverPieces } from './rivers.ts';
 import { traceRivers } from './rivers.ts';
 import type { Polyline } from './roads.ts';
@@ -133,7 +133,7 @@ function straightLinks(towns: readonly Town[]): Polyline[] {
   return towns.slice(1).flatMap((town, index) => {
     const [nearest] = towns
       .slice(0, index + 1)
-      .toSorted((a, b) => Math.hypot(a.u - town.u, a.v - town.v) - Math.hypot(b.u - town.u, b.v - town.v));
+      .toSorted((a, b) => length(a.u - town.u, a.v - town.v) - length(b.u - town.u, b.v - town.v));
     return nearest === undefined ? [] : [[town.u, town.v, nearest.u, nearest.v]];
   });
 }

@@ -1,0 +1,119 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { FieldIssue } from '../errors.ts';
+import { AppError } from '../errors.ts';
+import type { ImageGenerator } from '../generators/generator.ts';
+import type { ImageFormat, ImageSource } from '../messages/fields.ts';
+import type { ProjectRules } from '../messages/projects.ts';
+import type { RenderRequest } from '../messages/render-request.ts';
+import type { Clock } from './clock.ts';
+import type { Caller, NewRender } from './journal.ts';
+import type { InputIds, Mode } from './resolve.ts';
+import { acceptedRequest, checkPlace, fitToGenerator, hashBody, resolveWork } from './resolve.ts';
+
+/** A generator that requests may choose. */
+export interface ServedGenerator {
+  readonly generator: ImageGenerator;
+  readonly concurrency: number;
+  /** Default of a render's time from its first start. */
+  readonly timeoutMs: number;
+}
+
+/** Reads an input image, checks it and keeps it. `path` names the field in errors. */
+export type AcceptInput = (
+  source: ImageSource,
+  rules: { files: boolean },
+  path: string,
+) => Promise<{ imageId: string }>;
+
+/** A request at the door. */
+export interface Submission {
+  readonly caller: Caller;
+  readonly request: RenderRequest;
+  readonly mode: Mode;
+  /** Fields that were dropped before. */
+  readonly ignored?: readonly string[];
+}
+
+/** Options of `createPreparation`. */
+export interface PreparationOptions {
+  readonly acceptInput: AcceptInput;
+  readonly generators: ReadonlyMap<string, ServedGenerator>;
+  readonly defaultGenerator: string;
+  readonly project: ProjectRules;
+  readonly busFormat: ImageFormat;
+  readonly clock: Clock;
+}
+
+/** What happens to a request before the journal sees it. */
+export function createPreparation(options: PreparationOptions) {
+  const { generators, clock } = options;
+
+  /**
+   * Makes every choice that the request leaves open, and keeps its input images. Throws `invalid_request`,
+   * `unknown_generator`, `unsupported_field`, `generator_unavailable`, `invalid_image`, `uri_not_allowed`,
+   * `storage_full` or `storage_failed`.
+   */
+  async function prepare({ caller, request, mode, ignored = [] }: Submission): Promise<NewRender> {
+    const { served, name } = chosen(request);
+    checkPlace(request, options.project, caller.door);
+    const fitted = fitToGenerator(request, name, served.generator.capabilities, mode);
+    const inputs = await keepInputs(request, caller, mode);
+
+    const id = uuidv7();
+    const accepted = acceptedRequest(request, inputs);
+    return {
+      ...caller,
+      id,
+      requestId: request.request_id ?? id,
+      bodyHash: hashBody(accepted),
+      request: accepted,
+      ignored: [...ignored, ...fitted.ignored],
+      generator: name,
+      priority: request.priority ?? 0,
+      timeoutMs: Math.ceil(request.timeout_s === undefined ? served.timeoutMs : request.timeout_s * 1000),
+      clearQueue: request.clear_queue ?? false,
+      createdAt: clock.now(),
+      // Work is named after the render that it was begun for.
+      workId: id,
+      spec: resolveWork(fitted.request, usedInputs(fitted.request, inputs), served.generator.sizes, {
+        outputFormat: caller.door === 'bus' ? options.busFormat : 'png',
+      }),
+    };
+  }
+
+  function chosen({ generator }: RenderRequest): { served: ServedGenerator; name: string } {
+    const name = generator ?? options.defaultGenerator;
+    const served = generators.get(name);
+    if (served === undefined) {
+      const known = [...generators.keys()].join(', ');
+      const issues: FieldIssue[] = [{ path: 'generator', message: `must be one of ${known}` }];
+      throw new AppError('unknown_generator', `generator: there is none of this name; known are ${known}.`, { issues });
+    }
+    const { state, reason } = served.generator.health();
+    if (state === 'disabled') {
+      throw new AppError('generator_unavailable', `The generator ${name} is disabled${reason ? `: ${reason}` : ''}.`);
+    }
+    return { served, name };
+  }
+
+  /** Every input image is checked and durable before the render is accepted: it must survive a crash as well. */
+  async function keepInputs(request: RenderRequest, { door }: Caller, mode: Mode): Promise<InputIds> {
+    const rules = { files: door === 'bus' && mode === 'tolerant' };
+    const keep = async (field: 'reference_image' | 'depth_map' | 'mask') => {
+      const source = request[field];
+      return source === undefined ? {} : { [field]: (await options.acceptInput(source, rules, field)).imageId };
+    };
+    return { ...(await keep('reference_image')), ...(await keep('depth_map')), ...(await keep('mask')) };
+  }
+
+  /** SHA-256 (hex) of what the caller asks for; see `hashBody`. Keeps the input images, as `prepare` does. */
+  async function hashRequest({ caller, request, mode }: Submission): Promise<string> {
+    return hashBody(acceptedRequest(request, await keepInputs(request, caller, mode)));
+  }
+
+  return { prepare, hashRequest };
+}
+
+function usedInputs(request: RenderRequest, inputs: InputIds): InputIds {
+  return Object.fromEntries(Object.entries(inputs).filter(([field]) => request[field as keyof InputIds] !== undefined));
+}
