@@ -1,4 +1,4 @@
-import { createHash, randomInt } from 'node:crypto';
+import { hash, randomInt } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import type { FieldIssue } from '../errors.ts';
 import { AppError } from '../errors.ts';
@@ -103,9 +103,7 @@ export function acceptedRequest(request: RenderRequest, inputs: InputIds): Accep
 
 /** SHA-256 (hex) of what the caller asked for: equal for the same body, whatever its spelling. */
 export function hashBody(request: AcceptedRequest): string {
-  return createHash('sha256')
-    .update(canonicalize(request) ?? '')
-    .digest('hex');
+  return hash('sha256', canonicalize(request) ?? '');
 }
 
 /** What the generator is to draw: the fitted request with every choice made. */

@@ -18,16 +18,14 @@ export function createAccept(
   { run, one, all, log, complete }: JournalContext,
   settle: JournalOperations['settle'],
 ): Pick<JournalOperations, 'accept'> {
-  const queuedCount = () => Number(one('SELECT sum(queued) AS n FROM queue_counts')?.n ?? 0);
-
-  /** The place of the newest work of its kind: behind all that has its priority and lane, or better ones. */
-  function lastPosition({ generator, priority, door }: NewRender): number {
-    const queued = one(
-      `SELECT sum(queued) AS n FROM queue_counts WHERE generator = $generator AND
-         (priority > $priority OR (priority = $priority AND lane <= $lane))`,
+  /** How many works wait, and how many of them would run before a new one of this kind. */
+  function lookAtQueue({ generator, priority, door }: NewRender): { queued: number; ahead: number } {
+    const counts = one(
+      `SELECT sum(queued) AS queued, sum(queued) FILTER (WHERE generator = $generator AND
+         (priority > $priority OR (priority = $priority AND lane <= $lane))) AS ahead FROM queue_counts`,
       { generator, priority, lane: LANES[door] },
     );
-    return Number(queued?.n);
+    return { queued: Number(counts?.queued ?? 0), ahead: Number(counts?.ahead ?? 0) };
   }
 
   function insert(render: NewRender): void {
@@ -91,17 +89,18 @@ export function createAccept(
         return { kind: 'known', render: complete(earlier) };
       }
       const older = render.clearQueue ? activeOf(render) : [];
-      const queued = queuedCount() - older.filter(({ status }) => status === 'queued').length;
+      const before = lookAtQueue(render);
+      const queued = before.queued - older.filter(({ status }) => status === 'queued').length;
       if (queued >= maxQueued) return { kind: 'full', queued };
 
       const at = render.createdAt;
       const stopped = older.map(
         ({ id }) => settle({ renderId: id, status: 'cancelled', error: SUPERSEDED, at }).stoppedWork,
       );
+      const { ahead } = older.length === 0 ? before : lookAtQueue(render);
       insert(render);
       const { spec: _, clearQueue: _c, ...same } = render;
-      const queuePosition = lastPosition(render);
-      const accepted: RenderRecord = { ...same, status: 'queued', attempts: [], images: [], queuePosition };
+      const accepted: RenderRecord = { ...same, status: 'queued', attempts: [], images: [], queuePosition: ahead + 1 };
       return { kind: 'accepted', render: accepted, stoppedWork: stopped.filter((id) => id !== undefined) };
     },
   };

@@ -12,11 +12,6 @@ export function length(x: number, y: number): number {
   return Math.sqrt(x * x + y * y);
 }
 
-/** From `from` at `amount` 0 to `to` at 1. */
-export function lerp(from: number, to: number, amount: number): number {
-  return from + (to - from) * amount;
-}
-
 /** 0 below `low`, 1 above `high`, an S-curve between: 3t² − 2t³. */
 export function smoothstep(low: number, high: number, value: number): number {
   const t = clamp01((value - low) / (high - low));
