@@ -42,14 +42,17 @@ export function exitCodeOf({ code }: AppError): number {
 
 /** An error of the program itself. */
 export function failureOfApp(error: AppError): Failure {
-  const { cause } = error;
-  const what = error.code === 'internal' ? 'stack' : 'message';
-  const detail = cause instanceof Error ? `\n  ${cause[what]?.trim()}` : '';
   return {
     exitCode: exitCodeOf(error),
-    message: `${error.message}${detail}`,
+    message: `${error.message}${detailOf(error)}`,
     problem: { code: error.code, message: error.message, retryable: error.retryable },
   };
+}
+
+/** What the person at the terminal may know beyond the public message. */
+function detailOf({ code, cause }: AppError): string {
+  if (!(cause instanceof Error)) return '';
+  return code === 'internal' ? `\n${cause.stack}` : ` (${cause.message.split('\n', 1)[0]})`;
 }
 
 /** An error that a command came to by itself. */
