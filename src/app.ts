@@ -115,6 +115,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   const metrics = createMetrics({
     generators: [...generators.keys()],
     queueStats: () => journal.queueStats({}),
+    onTrouble: (error) => log.error({ err: error }, 'the metrics of the queues could not be read'),
     lastSeq: () => journal.lastSeq,
     subscribers: () => ({ websocket: stream.clients }),
     now: clock.now,
@@ -154,7 +155,11 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   addEventRoutes(http, stream);
   addOperationsRoutes(http, { health, metrics });
 
-  const recovered = await journal.recover({ crashAttempts: config.generator.crash_attempts, at: clock.now() });
+  const recovered = await journal.recover({
+    crashAttempts: config.generator.crash_attempts,
+    generators: [...generators.keys()],
+    at: clock.now(),
+  });
   if (recovered.requeued + recovered.failed > 0) log.warn(recovered, 'renders were running when the server last died');
   links.base = `http://${hostInUrl(config.http.host)}:${await listen(http, config.http)}`;
   await bus?.start();

@@ -16,6 +16,7 @@ export const ERRORS = {
   request_timeout: { title: 'The request took too long to arrive', retryable: true },
   bad_request: { title: 'The HTTP request cannot be read', retryable: false },
   upgrade_required: { title: 'This address speaks WebSocket', retryable: false },
+  forbidden_host: { title: 'The server does not answer to this host name', retryable: false },
   forbidden_origin: { title: 'The Origin is not allowed', retryable: false },
   not_found: { title: 'There is nothing here', retryable: false },
   method_not_allowed: { title: 'The method is not allowed here', retryable: false },

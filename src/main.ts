@@ -82,6 +82,8 @@ async function runServe(host: NodeJS.Process, argv: readonly string[]): Promise<
     log.fatal({ err: thrown }, 'an error that nothing caught; the journal has everything that was accepted');
     host.exit(1);
   };
+  // Whoever reads the log may leave; the server has work to do all the same.
+  for (const stream of [host.stdout, host.stderr]) stream.on('error', () => {});
   host.on('uncaughtException', crash);
   host.on('unhandledRejection', crash);
   await serve({

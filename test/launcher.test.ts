@@ -36,7 +36,7 @@ describe('image-server serve', () => {
     const dir = await temporaryDir();
     const server = await launchServer(dir, '--mock.delay_s', '0.5');
     const { id } = await post(server.url, { prompt: 'x', width: 64, height: 64 });
-    await until(server.url, id, 'running');
+    await server.line('render started');
     server.child.kill('SIGTERM');
     expect(await server.ended).toBe(0);
     const again = await launchServer(dir);
@@ -47,7 +47,7 @@ describe('image-server serve', () => {
     const dir = await temporaryDir();
     const server = await launchServer(dir, '--mock.delay_s', '3600', '--http.drain_s', '0');
     const { id } = await post(server.url, { prompt: 'x', width: 64, height: 64 });
-    await until(server.url, id, 'running');
+    await server.line('render started');
     server.child.kill('SIGTERM');
     expect(await server.ended).toBe(0);
     const again = await launchServer(dir);
@@ -63,7 +63,7 @@ describe('image-server serve', () => {
         post(server.url, { request_id: `r-${i}`, prompt: 'x', width: 64, height: 64 }),
       ),
     );
-    await until(server.url, 'r-0', 'running');
+    await server.line('render started');
     server.child.kill('SIGKILL');
     expect(await server.ended).toBe('SIGKILL');
 
@@ -78,7 +78,7 @@ describe('image-server serve', () => {
     for (const _ of [1, 2]) {
       const server = await launchServer(dir, '--mock.delay_s', '3600');
       await post(server.url, { request_id: 'poison', prompt: 'x', width: 64, height: 64 });
-      await until(server.url, 'poison', 'running');
+      await server.line('render started');
       server.child.kill('SIGKILL');
       await server.ended;
     }
@@ -88,8 +88,8 @@ describe('image-server serve', () => {
 
   it('ends at once with 130 after a second signal', async () => {
     const server = await launchServer(await temporaryDir(), '--mock.delay_s', '3600', '--http.drain_s', '3600');
-    const { id } = await post(server.url, { prompt: 'x', width: 64, height: 64 });
-    await until(server.url, id, 'running');
+    await post(server.url, { prompt: 'x', width: 64, height: 64 });
+    await server.line('render started');
     server.child.kill('SIGINT');
     await server.line('stopping; a second signal ends the process at once');
     server.child.kill('SIGINT');
@@ -142,7 +142,7 @@ describe('image-server serve', () => {
   it('answers who waits for a render when it stops', async () => {
     const server = await launchServer(await temporaryDir(), '--mock.delay_s', '3600', '--http.drain_s', '0');
     const waiting = post(server.url, { request_id: 'held', prompt: 'x' }, { prefer: 'wait=60' });
-    await until(server.url, 'held', 'running');
+    await server.line('render started');
     server.child.kill('SIGTERM');
     expect(await waiting).toMatchObject({ request_id: 'held', status: 'queued' });
     expect(await server.ended).toBe(0);

@@ -1,4 +1,4 @@
-import { BlockList, isIP, isIPv6 } from 'node:net';
+import { isLoopback } from './loopback.ts';
 import type { Config } from './schema.ts';
 
 /** A value that is fine by itself and wrong beside others. */
@@ -15,6 +15,10 @@ export function crossCheck(config: Config): { refusals: Refusal[]; warnings: str
   if (!isLoopback(config.http.host)) {
     if (config.auth.anonymous) warnings.push(openHostWarning(config.http.host));
     else refusals.push({ keys: ['http.host', 'auth.anonymous'], reason: OPEN_HOST });
+  }
+  // A port or a scheme would make a name that no request ever matches.
+  if (config.http.allowed_hosts.some((name) => !/^[^\s/:]+$/.test(name))) {
+    refusals.push({ keys: ['http.allowed_hosts'], reason: 'expected host names without scheme and port' });
   }
   for (const name of ['requests', 'results'] as const) {
     const reason = refuseBusAddress(config.bus[name]);
@@ -35,15 +39,6 @@ const OPEN_HOST =
 
 function openHostWarning(host: string): string {
   return `[http] host = "${host}" with [auth] anonymous = true: anybody who reaches this address can render`;
-}
-
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8, 'ipv4');
-loopback.addAddress('::1', 'ipv6');
-
-function isLoopback(host: string): boolean {
-  if (host.toLowerCase() === 'localhost') return true;
-  return isIP(host) !== 0 && loopback.check(host, isIPv6(host) ? 'ipv6' : 'ipv4');
 }
 
 function refuseBusAddress(address: string): string | undefined {

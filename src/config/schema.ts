@@ -1,6 +1,9 @@
 import { z } from 'zod';
 
-const seconds = z.number().positive();
+/** A day, in s: longer than anything here may take. */
+const MAX_SECONDS = 86_400;
+
+const seconds = z.number().positive().max(MAX_SECONDS);
 
 /**
  * One section a table of config.toml; each key has its default, and a sentence with its unit. A key without a default
@@ -12,7 +15,7 @@ export const configSchema = z.strictObject({
   log_level: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
-    .describe('Least severe log lines that are written; prompts appear from debug on'),
+    .describe('Least severe log lines that are written'),
   http: z
     .strictObject({
       host: z.string().min(1).default('127.0.0.1').describe('Address to listen on'),
@@ -22,10 +25,16 @@ export const configSchema = z.strictObject({
         .optional()
         .describe('Base of the image links, when behind a proxy')
         .meta({ examples: ['https://images.example.org'] }),
-      allowed_origins: z
-        .array(z.url())
+      allowed_hosts: z
+        .array(z.string().min(1))
         .default([])
-        .describe('Origins of web pages, beside our own, that may open the event stream or send requests'),
+        .describe('Host names, without port, by which callers may reach the server beside addresses and localhost'),
+      allowed_origins: z
+        .array(z.url({ protocol: /^https?$/ }))
+        .default([])
+        .describe(
+          'Origins of web pages, beside our own, that may send requests, read answers and open the event stream',
+        ),
       max_body_mb: z.number().positive().max(1024).default(1).describe('Largest request body, in MiB'),
       max_image_body_mb: z
         .number()
@@ -33,7 +42,12 @@ export const configSchema = z.strictObject({
         .max(1024)
         .default(20)
         .describe('Largest request body that may hold images, in MiB'),
-      drain_s: z.number().min(0).default(30).describe('Seconds that running renders get when the server stops'),
+      drain_s: z
+        .number()
+        .min(0)
+        .max(MAX_SECONDS)
+        .default(30)
+        .describe('Seconds that running renders get when the server stops'),
     })
     .prefault({}),
   auth: z

@@ -11,7 +11,7 @@ const place = { era: z.string().optional(), biome: z.string().optional() };
 /** What each journalled event says beside `seq`, `time` and `type`. */
 export const eventBodies = {
   RenderQueued: z.object({ ...aboutRender, ...place, generator: z.string(), priority: z.int(), num_images: z.int() }),
-  RenderStarted: z.object({ ...aboutRender, generator: z.string(), attempt: z.int() }),
+  RenderStarted: z.object({ ...aboutRender, generator: z.string(), attempt: z.int(), queued_ms: z.number() }),
   AttemptEnded: z.object({
     ...aboutRender,
     generator: z.string(),
@@ -73,6 +73,8 @@ export const renderProgress = z.object({
   step: z.int(),
   steps: z.int(),
   fraction: z.number(),
+  /** Ms that the rest will take if it goes on at the pace so far. */
+  eta_ms: z.int(),
 });
 /** A message of `renderProgress`. */
 export type RenderProgress = z.infer<typeof renderProgress>;

@@ -10,7 +10,7 @@ export const MAX_SIDE = 4096;
 export const MAX_SEED = 0xffff_ffff;
 
 /** Formats that images are stored in. */
-export const imageFormat = z.enum(['png', 'jpeg', 'webp', 'avif']);
+export const imageFormat = z.enum(['png', 'jpeg', 'webp', 'avif'], { error: 'must be one of png, jpeg, webp, avif' });
 /** A format of `imageFormat`. */
 export type ImageFormat = z.infer<typeof imageFormat>;
 
@@ -20,14 +20,19 @@ export const DEFAULT_QUALITY = { png: 100, jpeg: 90, webp: 88, avif: 65 } as con
   number
 >;
 
-/** An input image: exactly one of the two keys. */
+const notEmpty = z.string({ error: 'must be text that is not empty' }).min(1, { error: 'must not be empty' });
+
+/** An input image: exactly one of the two keys; the other may be null, as typed clients write it. */
 export const imageSource = z
-  .strictObject({
-    image_data: z.string().min(1).optional().describe('The file as base64, bare or as a data URL'),
-    uri: z.string().min(1).optional().describe('Where the server can read it, if its configuration allows that'),
-  })
-  .refine((source) => (source.image_data === undefined) !== (source.uri === undefined), {
-    error: 'give either image_data or uri',
+  .strictObject(
+    {
+      image_data: notEmpty.nullish().describe('The file as base64, bare or as a data URL'),
+      uri: notEmpty.nullish().describe('Where the server can read it, if its configuration allows that'),
+    },
+    { error: 'must be an object with image_data or uri' },
+  )
+  .refine((source) => ((source.image_data ?? null) === null) !== ((source.uri ?? null) === null), {
+    error: 'must have either image_data or uri',
   })
   .meta({ id: 'ImageSource', description: 'PNG, JPEG or WebP, as base64 or by address' });
 
@@ -35,6 +40,11 @@ export const imageSource = z
 export type ImageSource = z.infer<typeof imageSource>;
 
 const side = integer(MIN_SIDE, MAX_SIDE);
+
+/** The words for a value that is wrong, or that is missing where it must not. */
+function wrong(message: string) {
+  return ({ input }: { readonly input?: unknown }) => (input === undefined ? 'is required' : message);
+}
 
 /** A whole number in a range, both ends included. */
 function integer(min: number, max: number) {
@@ -44,16 +54,17 @@ function integer(min: number, max: number) {
 
 /** A number in a range, both ends included. */
 function number(min: number, max: number) {
-  const error = `must be a number from ${min} to ${max}`;
+  const error = wrong(`must be a number from ${min} to ${max}`);
   return z.number({ error }).min(min, { error }).max(max, { error });
 }
 
 /** Text of at most `max` characters that can be stored and sent as UTF-8. */
 function text(min: number, max: number) {
+  const error = wrong(`must be text of ${min === 0 ? 'at most' : `${min} to`} ${max} characters`);
   return z
-    .string()
-    .min(min)
-    .max(max)
+    .string({ error })
+    .min(min, { error })
+    .max(max, { error })
     .refine((value) => value.isWellFormed(), { error: 'must be Unicode text: it has half of a surrogate pair' });
 }
 
@@ -75,6 +86,10 @@ function field<S extends z.ZodType>(schema: S, coercion: Coercion = 'none', expe
   return { schema, coercion, experimance } satisfies Field;
 }
 
+const REQUEST_ID = 'must be text of 1 to 128 characters of A-Z a-z 0-9 . _ : -';
+const LORAS = 'must be a list of at most 16 objects {path, scale}';
+const SECONDS = 'must be a number of seconds above 0 and at most 86400';
+
 function experimance<S extends z.ZodType>(schema: S, coercion: Coercion = 'none') {
   return field(schema, coercion, true);
 }
@@ -83,8 +98,8 @@ function experimance<S extends z.ZodType>(schema: S, coercion: Coercion = 'none'
 export const renderRequestFields = {
   request_id: experimance(
     z
-      .string()
-      .regex(/^[A-Za-z0-9._:-]{1,128}$/, { error: 'must be 1 to 128 of A-Z a-z 0-9 . _ : -' })
+      .string({ error: REQUEST_ID })
+      .regex(/^[A-Za-z0-9._:-]{1,128}$/, { error: REQUEST_ID })
       .describe("The caller's own id; the same id never renders twice. Default: the render's id"),
   ),
   prompt: experimance(
@@ -93,7 +108,7 @@ export const renderRequestFields = {
       .describe('What to draw'),
   ),
   negative_prompt: experimance(text(0, 10_000).describe('What to avoid')),
-  generator: experimance(z.string().min(1).max(64).describe('Which generator renders; see /v1/generators')),
+  generator: experimance(text(1, 64).describe('Which generator renders; see /v1/generators')),
   width: experimance(side.describe('Pixels'), 'side'),
   height: experimance(side.describe('Pixels'), 'side'),
   seed: experimance(integer(0, MAX_SEED).describe('Random when absent; the result states it'), 'seed'),
@@ -107,8 +122,11 @@ export const renderRequestFields = {
   style: experimance(text(1, 200).describe('A style that the generator knows')),
   loras: field(
     z
-      .array(z.strictObject({ path: text(1, 1000), scale: number(-10, 10) }))
-      .max(16)
+      .array(
+        z.strictObject({ path: text(1, 1000), scale: number(-10, 10) }, { error: 'must be an object {path, scale}' }),
+        { error: LORAS },
+      )
+      .max(16, { error: LORAS })
       .describe('LoRA weights to mix in'),
   ),
   reference_image: experimance(imageSource.describe('Starting image for image-to-image'), 'source'),
@@ -121,20 +139,23 @@ export const renderRequestFields = {
   priority: field(integer(-10, 10).describe('Higher first; equal ones in order of arrival. Default 0'), 'integer'),
   timeout_s: field(
     z
-      .number({ error: 'must be a number of seconds above 0' })
-      .positive({ error: 'must be above 0' })
-      .max(86_400, { error: 'must be at most 86400' })
+      .number({ error: SECONDS })
+      .positive({ error: SECONDS })
+      .max(86_400, { error: SECONDS })
       .describe("Seconds from the first start. Default: the generator's"),
     'number',
   ),
   clear_queue: experimance(
-    z.boolean().describe('Cancel what is queued or running for this generator through the same door first'),
+    z
+      .boolean({ error: 'must be true or false' })
+      .describe('Cancel what is queued or running for this generator through the same door first'),
     'boolean',
   ),
   metadata: field(
     z
       .record(text(1, 64), text(0, 1024), {
-        error: ({ code }) => (code === 'invalid_key' ? 'must have keys of 1 to 64 Unicode characters' : undefined),
+        error: ({ code }) =>
+          code === 'invalid_key' ? 'must have keys of 1 to 64 Unicode characters' : 'must be an object of texts',
       })
       .refine((entries) => Object.keys(entries).length <= 16, { error: 'must have at most 16 keys' })
       .describe('Echoed in results and events'),

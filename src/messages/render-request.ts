@@ -4,6 +4,12 @@ import { AppError } from '../errors.ts';
 import type { Coercion, RenderRequestField } from './fields.ts';
 import { MAX_SEED, MAX_SIDE, MIN_SIDE, renderRequestFields } from './fields.ts';
 
+const BUS_REQUEST_ID = 'must be text of 1 to 4096 characters';
+const busRequestId = z
+  .string({ error: BUS_REQUEST_ID })
+  .min(1, { error: BUS_REQUEST_ID })
+  .max(4096, { error: BUS_REQUEST_ID });
+
 type Fields = typeof renderRequestFields;
 type OptionalShape = {
   [F in Exclude<RenderRequestField, 'prompt'>]: z.ZodOptional<z.ZodNullable<Fields[F]['schema']>>;
@@ -17,13 +23,18 @@ function shape(schemaOf: (name: RenderRequestField) => z.ZodType) {
   ) as OptionalShape & { prompt: Fields['prompt']['schema'] };
 }
 
+const NO_OBJECT = { error: 'must be an object' };
+
 /** What REST accepts: every field exact, no others. `null` means absent, since typed clients send it for "not set". */
 export const strictRenderRequest = z
-  .strictObject(shape((name) => renderRequestFields[name].schema))
+  .strictObject(
+    shape((name) => renderRequestFields[name].schema),
+    NO_OBJECT,
+  )
   .meta({ id: 'RenderRequest', description: 'One render: a prompt and how to draw it' });
 
 /** What the bus accepts: as tolerant as pydantic is in Experimance's own server. Unknown fields are left out. */
-export const tolerantRenderRequest = z.object(shape(busSchema));
+export const tolerantRenderRequest = z.object(shape(busSchema), NO_OBJECT);
 
 type Nullish = z.infer<typeof strictRenderRequest>;
 /** A validated request: explicit fields only, before defaults and random seeds. */
@@ -92,7 +103,7 @@ function withDepthMapOfOldMessages(value: unknown): unknown {
 function busSchema(name: RenderRequestField): z.ZodType {
   const { schema, coercion } = renderRequestFields[name];
   // The caller's id is echoed verbatim there, whatever it looks like.
-  if (name === 'request_id') return z.string().min(1);
+  if (name === 'request_id') return busRequestId;
   if (coercion === 'none') return schema;
   // Nullish here as well, because a source that holds no image becomes null.
   return z.preprocess((value) => coerce(value, coercion), schema.nullish());

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { EVENT_TYPES } from '../messages/events.ts';
+import type { AttemptOutcome } from '../messages/outputs.ts';
 import type { PublishedEvent } from '../render/hub.ts';
 import type { QueueStats } from '../render/journal.ts';
 
@@ -7,6 +8,8 @@ const PREFIX = 'image_server_';
 
 /** Renders last from milliseconds (mock) to minutes (a model on a processor). */
 const RENDER_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600];
+/** Outcomes of attempts that took as long as they take; the others say when somebody lost patience. */
+const MEASURED: ReadonlySet<AttemptOutcome> = new Set(['succeeded', 'failed', 'timeout']);
 const HTTP_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60];
 
 /** Where the gauges look when they are scraped. */
@@ -16,6 +19,8 @@ export interface MetricSources {
   lastSeq(): number;
   /** Open connections by transport. */
   subscribers(): Readonly<Record<string, number>>;
+  /** Hears why the queues could not be looked at. */
+  onTrouble(error: unknown): void;
   /** Wall-clock time in ms since 1970. */
   now(): number;
   readonly version: string;
@@ -45,7 +50,12 @@ export function createMetrics(sources: MetricSources): Metrics {
     new Histogram({ ...about(name, help), labelNames: [...labelNames], buckets });
 
   const renders = counter('renders_total', 'Renders that are over, by final status', ['generator', 'status']);
-  const duration = histogram('render_duration_seconds', 'Time that generators drew', ['generator'], RENDER_SECONDS);
+  const duration = histogram(
+    'render_duration_seconds',
+    'Time from claim to end of attempts that were not cut short',
+    ['generator'],
+    RENDER_SECONDS,
+  );
   const wait = histogram('queue_wait_seconds', 'Time from acceptance to first start', ['generator'], RENDER_SECONDS);
   const attempts = counter('attempts_total', 'Attempts that ended, by outcome', ['generator', 'outcome']);
   const events = counter('events_total', 'Events of the log', ['type']);
@@ -59,6 +69,9 @@ export function createMetrics(sources: MetricSources): Metrics {
     HTTP_SECONDS,
   );
   for (const type of EVENT_TYPES) events.inc({ type }, 0);
+  for (const generator of sources.generators) {
+    for (const status of ['succeeded', 'failed', 'cancelled']) renders.inc({ generator, status }, 0);
+  }
   addGauges(about, sources);
 
   return {
@@ -68,8 +81,9 @@ export function createMetrics(sources: MetricSources): Metrics {
         case 'ImageReady':
           if (event.index < event.of - 1) return;
           renders.inc({ generator: event.generator, status: 'succeeded' });
-          duration.observe({ generator: event.generator }, event.timings.render_ms / 1000);
-          wait.observe({ generator: event.generator }, event.timings.queued_ms / 1000);
+          return;
+        case 'RenderStarted':
+          if (event.attempt === 1) wait.observe({ generator: event.generator }, event.queued_ms / 1000);
           return;
         case 'RenderFailed':
           renders.inc({ generator: event.generator, status: 'failed' });
@@ -79,6 +93,7 @@ export function createMetrics(sources: MetricSources): Metrics {
           return;
         case 'AttemptEnded':
           attempts.inc({ generator: event.generator, outcome: event.outcome });
+          if (MEASURED.has(event.outcome)) duration.observe({ generator: event.generator }, event.duration_ms / 1000);
       }
     },
     onHttp: ({ method, route, status, seconds }) => http.observe({ method, route, status: String(status) }, seconds),
@@ -92,12 +107,30 @@ export function createMetrics(sources: MetricSources): Metrics {
 type About = (name: string, help: string) => { name: string; help: string; registers: Registry[] };
 
 function addGauges(about: About, sources: MetricSources): void {
+  let look: Promise<readonly QueueStats[] | undefined> | undefined;
+  /** One look for all gauges of a scrape. A journal in trouble must not hide the other metrics: they are needed then. */
+  const lookAtQueues = () => {
+    look ??= sources
+      .queueStats()
+      .catch((error: unknown) => {
+        sources.onTrouble(error);
+        return undefined;
+      })
+      .finally(() => {
+        look = undefined;
+      });
+    return look;
+  };
   const perGenerator = (name: string, help: string, read: (stats: QueueStats | undefined) => number) => {
-    const gauge = new Gauge({
+    const gauge: Gauge<'generator'> = new Gauge({
       ...about(name, help),
       labelNames: ['generator'],
       async collect() {
-        const queues = await sources.queueStats();
+        const queues = await lookAtQueues();
+        if (queues === undefined) {
+          gauge.reset();
+          return;
+        }
         for (const generator of sources.generators) {
           gauge.set({ generator }, read(queues.find((stats) => stats.generator === generator)));
         }

@@ -22,8 +22,8 @@ export type Job = Pick<RenderRecord, 'id' | 'requestId' | 'generator' | 'request
 export interface StatusChange {
   readonly to: RenderStatus;
   readonly at: number;
-  /** Whether the first start is forgotten. */
-  readonly anew?: boolean;
+  /** How much of the render's time is used; unchanged when absent. */
+  readonly spentMs?: number;
   readonly error?: PublicError;
   readonly timings?: Timings;
   readonly images?: readonly RenderImage[];
@@ -41,13 +41,13 @@ export function start(job: Job, attempt: number, at: number): StatusChange {
   return {
     to: 'running',
     at,
-    events: [{ type: 'RenderStarted', ...about(job), generator: job.generator, attempt }],
+    events: [{ type: 'RenderStarted', ...about(job), generator: job.generator, attempt, queued_ms: waited(job, at) }],
   };
 }
 
-/** The render goes back to its place in the queue. After a crash (`anew`) its time counts from its next start. */
-export function handBack(at: number, anew: boolean): StatusChange {
-  return { to: 'queued', at, anew, events: [] };
+/** The render goes back to its place in the queue; `spentMs` of its time are used. */
+export function handBack(at: number, spentMs: number): StatusChange {
+  return { to: 'queued', at, spentMs, events: [] };
 }
 
 /** All images are stored: one `ImageReady` each; the last one is the end of the render. */
@@ -58,7 +58,7 @@ export function succeed(
   at: number,
 ): StatusChange {
   const timings = {
-    queued_ms: Math.max(0, (job.startedAt ?? at) - job.createdAt),
+    queued_ms: waited(job, at),
     render_ms: spent.renderMs,
     store_ms: spent.storeMs,
   };
@@ -113,6 +113,11 @@ export function cancel(job: Job, error: PublicError, at: number): StatusChange {
 /** Path of an image below the server's address. */
 export function imagePath(imageId: string): string {
   return `/v1/images/${imageId}`;
+}
+
+/** Ms from acceptance to the first start, which is `at` when there was none before. */
+function waited(job: Job, at: number): number {
+  return Math.max(0, (job.startedAt ?? at) - job.createdAt);
 }
 
 function about(job: Job) {

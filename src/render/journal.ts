@@ -94,6 +94,7 @@ export interface RenderRecord extends Caller {
   readonly workId: string;
   readonly priority: number;
   readonly timeoutMs: number;
+  readonly spentMs: number;
   readonly createdAt: number;
   readonly startedAt?: number | undefined;
   readonly finishedAt?: number | undefined;
@@ -116,9 +117,9 @@ export type Accepted =
 export interface Waiter {
   readonly renderId: string;
   readonly requestId: string;
-  /** Of its first start: what was handed back does not get its time anew, what was crashed into does. */
-  readonly startedAt: number;
   readonly timeoutMs: number;
+  /** How much of that earlier tries have used that were handed back; a crash gives it all back. */
+  readonly spentMs: number;
 }
 
 /** Work that is now the claimer's to do. */
@@ -181,9 +182,12 @@ export interface JournalOperations {
   release(call: { workId: string; attempt: number; at: number }): void;
   /**
    * At start: what ran when the process died goes back to its place in the queue, or fails as `crashed` when it was
-   * started `crashAttempts` times already.
+   * started `crashAttempts` times already. What waits for none of `generators` fails as `generator_unavailable`.
    */
-  recover(call: { crashAttempts: number; at: number }): { requeued: number; failed: number };
+  recover(call: { crashAttempts: number; generators: readonly string[]; at: number }): {
+    requeued: number;
+    failed: number;
+  };
   /** By the server's id, else by a caller's `request_id`, the given owner's first. */
   findRender(call: { id: string; owner: string }): RenderRecord | undefined;
   findImage(call: { imageId: string }): ImageRecord | undefined;

@@ -13,9 +13,11 @@ import type { Progress } from './present.ts';
 export const STORAGE_RETRY_MS = 1000;
 
 /** Claimed work under way. */
-export interface Job {
+export interface Running {
   readonly claimed: ClaimedWork;
   readonly abort: AbortController;
+  /** By the clock's `elapsed`: when the generator began. */
+  startedAt: number;
   progress?: Progress;
 }
 
@@ -36,21 +38,21 @@ export interface PerformerOptions {
 }
 
 /** Does one work, from its claim to its end in the journal. Never rejects. */
-export type Perform = (generator: ImageGenerator, job: Job) => Promise<void>;
+export type Perform = (generator: ImageGenerator, job: Running) => Promise<void>;
 
 /** Creates the recipe of every work: load, draw, encode, store, and write the end. */
 export function createPerformer(options: PerformerOptions): Perform {
   const { journal, store, images, hub, clock, log } = options;
 
-  async function perform(generator: ImageGenerator, job: Job): Promise<void> {
+  async function perform(generator: ImageGenerator, job: Running): Promise<void> {
     const { claimed } = job;
     const timers = claimed.waiters.map((waiter) =>
-      clock.after(Math.max(0, waiter.startedAt + waiter.timeoutMs - clock.now()), () => void expire(waiter)),
+      clock.after(Math.max(0, waiter.timeoutMs - waiter.spentMs), () => void expire(waiter)),
     );
     try {
       const rendered = await render(generator, job);
-      await end(job, { kind: 'succeeded', ...rendered });
-      await pointLatestAt(rendered.images.at(-1), claimed);
+      const counted = await end(job, { kind: 'succeeded', ...rendered });
+      if (counted) await pointLatestAt(rendered.images.at(-1), claimed);
     } catch (error) {
       await fail(job, error);
     } finally {
@@ -58,11 +60,12 @@ export function createPerformer(options: PerformerOptions): Perform {
     }
   }
 
-  async function render(generator: ImageGenerator, job: Job) {
+  async function render(generator: ImageGenerator, job: Running) {
     const { claimed, abort } = job;
     const work = await loadWork(claimed.workId, claimed.spec);
     abort.signal.throwIfAborted();
     const started = clock.elapsed();
+    job.startedAt = started;
     const generated = await generator.generate(work, {
       signal: abort.signal,
       onProgress: (progress) => report(job, progress),
@@ -76,8 +79,10 @@ export function createPerformer(options: PerformerOptions): Perform {
     }
     const drawn = clock.elapsed();
     const stored: RenderImage[] = [];
-    for (const image of generated) stored.push(await keep(image, claimed.spec));
-    throwIfNobodyWaits(abort.signal);
+    for (const image of generated) {
+      stored.push(await keep(image, claimed.spec));
+      throwIfNobodyWaits(abort.signal);
+    }
     options.onDrawn(claimed.generator, drawn - started);
     return { images: stored, renderMs: tenths(drawn - started), storeMs: tenths(clock.elapsed() - drawn) };
   }
@@ -111,9 +116,12 @@ export function createPerformer(options: PerformerOptions): Perform {
     }
   }
 
-  function report(job: Job, progress: Progress): void {
+  function report(job: Running, progress: Progress): void {
+    if (job.abort.signal.aborted) return;
     job.progress = progress;
     const { claimed } = job;
+    const elapsedMs = clock.elapsed() - job.startedAt;
+    const eta_ms = Math.round((elapsedMs / progress.step) * (progress.steps - progress.step));
     for (const { renderId, requestId } of claimed.waiters) {
       hub.progress({
         type: 'RenderProgress',
@@ -123,6 +131,7 @@ export function createPerformer(options: PerformerOptions): Perform {
         generator: claimed.generator,
         ...progress,
         fraction: progress.step / progress.steps,
+        eta_ms,
       });
     }
   }
@@ -136,7 +145,7 @@ export function createPerformer(options: PerformerOptions): Perform {
   }
 
   /** Says in the journal why there is no image. */
-  async function fail(job: Job, error: unknown): Promise<void> {
+  async function fail(job: Running, error: unknown): Promise<void> {
     const { claimed, abort } = job;
     const { workId, attempt } = claimed;
     const context = contextOf(claimed);
@@ -155,18 +164,25 @@ export function createPerformer(options: PerformerOptions): Perform {
     await persist('the end of an attempt', context, () => journal.endAttempt(call));
   }
 
-  async function end({ claimed, abort }: Job, result: WorkResult): Promise<void> {
+  /** Writes the end of a work; says whether it counted, or all had left before. */
+  async function end(job: Running, result: WorkResult): Promise<boolean> {
+    const { claimed, abort } = job;
     const { workId, attempt } = claimed;
     const context = contextOf(claimed);
     const ended = await persist('the end of a render', context, () =>
       journal.finish({ workId, attempt, result, at: clock.now() }),
     );
+    if (ended === undefined && result.kind === 'succeeded' && !options.stopping()) {
+      const error = new AppError('internal', 'The images could not be entered into the journal.');
+      return end(job, { kind: 'failed', error: error.toPublic() });
+    }
     // Everybody left between the last look at the signal and the commit: the attempt ended all the same.
     if (ended?.settled.length === 0) {
       const outcome = result.kind === 'succeeded' ? outcomeOf(abort.signal.reason) : 'failed';
       const call = { workId, attempt, outcome, at: clock.now() };
       await persist('the end of an attempt', context, () => journal.endAttempt(call));
     }
+    return ended !== undefined && ended.settled.length > 0;
   }
 
   /**

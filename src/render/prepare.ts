@@ -1,14 +1,17 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { FieldIssue } from '../errors.ts';
-import { AppError } from '../errors.ts';
+import { AppError, asAppError } from '../errors.ts';
 import type { ImageGenerator } from '../generators/generator.ts';
 import type { ImageFormat, ImageSource } from '../messages/fields.ts';
 import type { ProjectRules } from '../messages/projects.ts';
+import type { AcceptedRequest } from '../messages/render.ts';
 import type { RenderRequest } from '../messages/render-request.ts';
 import type { Clock } from './clock.ts';
 import type { Caller, NewRender } from './journal.ts';
 import type { InputIds, Mode } from './resolve.ts';
 import { acceptedRequest, checkPlace, fitToGenerator, hashBody, resolveWork } from './resolve.ts';
+
+const INPUT_FIELDS = ['reference_image', 'depth_map', 'mask'] as const;
 
 /** A generator that requests may choose. */
 export interface ServedGenerator {
@@ -106,9 +109,18 @@ export function createPreparation(options: PreparationOptions) {
     return { ...(await keep('reference_image')), ...(await keep('depth_map')), ...(await keep('mask')) };
   }
 
-  /** SHA-256 (hex) of what the caller asks for; see `hashBody`. Keeps the input images, as `prepare` does. */
-  async function hashRequest({ caller, request, mode }: Submission): Promise<string> {
-    return hashBody(acceptedRequest(request, await keepInputs(request, caller, mode)));
+  /**
+   * SHA-256 (hex) of what the caller asks for; see `hashBody`. Input images that cannot be read any more, such as files
+   * that are gone by now, count as those of the `earlier` request.
+   */
+  async function hashRequest({ caller, request, mode }: Submission, earlier: AcceptedRequest): Promise<string> {
+    const inputs = await keepInputs(request, caller, mode).catch((error: unknown) => {
+      if (!['invalid_image', 'uri_not_allowed'].includes(asAppError(error).code)) throw error;
+      return Object.fromEntries(
+        INPUT_FIELDS.filter((field) => request[field] !== undefined).map((field) => [field, earlier[field]?.image_id]),
+      );
+    });
+    return hashBody(acceptedRequest(request, inputs));
   }
 
   return { prepare, hashRequest };

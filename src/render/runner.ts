@@ -1,7 +1,7 @@
 import { AppError } from '../errors.ts';
 import type { ImageGenerator } from '../generators/generator.ts';
 import type { ClaimedWork } from './journal.ts';
-import type { Job, PerformerOptions } from './performer.ts';
+import type { PerformerOptions, Running } from './performer.ts';
 import { createPerformer, STORAGE_RETRY_MS } from './performer.ts';
 import type { Progress } from './present.ts';
 
@@ -46,7 +46,7 @@ export function createRunner({ lanes, ...parts }: RunnerOptions): Runner {
   const states = new Map<string, LaneState>(
     lanes.map((lane) => [lane.generator.name, { ...lane, active: 0, woken: false, meanMs: undefined }]),
   );
-  const running = new Map<string, Job>();
+  const running = new Map<string, Running>();
   /** Why work was given up whose claim had been committed but not answered yet: there was nothing to stop then. */
   const stoppedEarly = new Map<string, AppError>();
   const finished = new Set<() => void>();
@@ -55,7 +55,7 @@ export function createRunner({ lanes, ...parts }: RunnerOptions): Runner {
   const perform = createPerformer({ ...parts, stopping: () => draining, stop, onDrawn });
 
   async function take(lane: LaneState): Promise<void> {
-    while (lane.active < lane.concurrency && !draining) {
+    while (lane.active < lane.concurrency && !draining && isReady(lane)) {
       lane.active += 1;
       lane.woken = false;
       const job = await claim(lane);
@@ -68,7 +68,7 @@ export function createRunner({ lanes, ...parts }: RunnerOptions): Runner {
     }
   }
 
-  async function work(lane: LaneState, job: Job): Promise<void> {
+  async function work(lane: LaneState, job: Running): Promise<void> {
     await perform(lane.generator, job);
     running.delete(job.claimed.workId);
     free(lane);
@@ -85,7 +85,7 @@ export function createRunner({ lanes, ...parts }: RunnerOptions): Runner {
     for (const check of finished) check();
   }
 
-  async function claim({ generator }: LaneState): Promise<Job | undefined> {
+  async function claim({ generator }: LaneState): Promise<Running | undefined> {
     claiming += 1;
     try {
       const claimed = await journal.claim({ generator: generator.name, at: clock.now() });
@@ -100,8 +100,8 @@ export function createRunner({ lanes, ...parts }: RunnerOptions): Runner {
     }
   }
 
-  function register(claimed: ClaimedWork): Job {
-    const job: Job = { claimed, abort: new AbortController() };
+  function register(claimed: ClaimedWork): Running {
+    const job: Running = { claimed, abort: new AbortController(), startedAt: clock.elapsed() };
     const reason = stoppedEarly.get(claimed.workId) ?? (draining ? stopping() : undefined);
     if (reason !== undefined) job.abort.abort(reason);
     running.set(claimed.workId, job);
@@ -110,7 +110,7 @@ export function createRunner({ lanes, ...parts }: RunnerOptions): Runner {
 
   function wake(generator: string): void {
     const lane = states.get(generator);
-    if (lane === undefined || !['ready', 'degraded'].includes(lane.generator.health().state)) return;
+    if (lane === undefined) return;
     lane.woken = true;
     void take(lane);
   }
@@ -146,6 +146,10 @@ export function createRunner({ lanes, ...parts }: RunnerOptions): Runner {
       for (const cancel of timers) cancel();
     },
   };
+}
+
+function isReady({ generator }: Lane): boolean {
+  return ['ready', 'degraded'].includes(generator.health().state);
 }
 
 function stopping(): AppError {

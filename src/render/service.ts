@@ -1,4 +1,4 @@
-import { AppError } from '../errors.ts';
+import { AppError, asAppError } from '../errors.ts';
 import type { CancelOutcome, GeneratorResource, RenderResource } from '../messages/render.ts';
 import type { Hub, PublishedEvent } from './hub.ts';
 import type { ImageRecord, Journal, NewRender, RenderRecord } from './journal.ts';
@@ -51,7 +51,7 @@ export function createRenderService(options: RenderServiceOptions) {
       return await take(await preparation.prepare(submission));
     } catch (error) {
       // What was accepted once stays accepted, even where it would be refused today.
-      const known = await findSame(submission);
+      const known = asAppError(error).code === 'request_id_conflict' ? undefined : await findSame(submission);
       if (known === undefined) throw error;
       return { kind: 'known', render: present(known), replay: await lastEvents(known) };
     }
@@ -63,7 +63,7 @@ export function createRenderService(options: RenderServiceOptions) {
     if (request.request_id === undefined) return undefined;
     const known = await journal.findRender({ id: request.request_id, owner: caller.owner });
     if (known === undefined || known.owner !== caller.owner || known.requestId !== request.request_id) return undefined;
-    return known.bodyHash === (await preparation.hashRequest(submission)) ? known : undefined;
+    return known.bodyHash === (await preparation.hashRequest(submission, known.request)) ? known : undefined;
   }
 
   async function take(render: NewRender): Promise<Submitted> {
@@ -111,7 +111,8 @@ export function createRenderService(options: RenderServiceOptions) {
     });
     const cancelTimer = clock.after(ms, over.resolve);
     waits.add(over.resolve);
-    signal?.addEventListener('abort', () => over.resolve(), { once: true });
+    const leave = () => over.resolve();
+    signal?.addEventListener('abort', leave);
     try {
       // Looked up after the subscription, so that an end in between is not missed.
       const { finishedAt } = await find(renderId, owner);
@@ -120,6 +121,7 @@ export function createRenderService(options: RenderServiceOptions) {
       unsubscribe();
       cancelTimer();
       waits.delete(over.resolve);
+      signal?.removeEventListener('abort', leave);
     }
     return present(await find(renderId, owner));
   }

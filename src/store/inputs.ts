@@ -42,13 +42,14 @@ export function createInputReader({ images, store, maxBytes, fileRoots }: InputR
   };
 
   async function read(source: ImageSource, rules: { readonly files: boolean }, path: string) {
-    if (source.image_data !== undefined) {
+    const { image_data, uri } = source;
+    if (image_data !== undefined && image_data !== null) {
       const field = `${path}.image_data`;
-      return { field, bytes: readData(source.image_data, field) };
+      return { field, bytes: readData(image_data, field) };
     }
-    if (source.uri === undefined) throw fieldError('invalid_request', path, 'Give either image_data or uri.');
+    if (uri === undefined || uri === null) throw fieldError('invalid_request', path, 'Give either image_data or uri.');
     const field = `${path}.uri`;
-    return { field, bytes: await readUri(source.uri, rules, field) };
+    return { field, bytes: await readUri(uri, rules, field) };
   }
 
   function readData(data: string, field: string): Buffer {

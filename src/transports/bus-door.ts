@@ -1,6 +1,5 @@
 import type { Config } from '../config/schema.ts';
 import { asAppError } from '../errors.ts';
-import { PROJECTS } from '../messages/projects.ts';
 import type { RenderRequest } from '../messages/render-request.ts';
 import type { Caller, LoggedEvent } from '../render/journal.ts';
 import type { BusOutput } from './bus-messages.ts';
@@ -44,7 +43,7 @@ const CALLER: Caller = { owner: 'bus', door: 'bus' };
 
 /** The door between the bus's messages and the core; what is to be sent goes to `put`. */
 export function createBusDoor(options: {
-  config: Pick<Config['bus'], 'project' | 'alerts'>;
+  config: Pick<Config['bus'], 'alerts'>;
   renders: BusRenderer;
   log: Log;
   count: (message: BusCount) => void;
@@ -53,7 +52,7 @@ export function createBusDoor(options: {
   const { config, renders, log, count, put } = options;
 
   async function take(frames: readonly Buffer[]): Promise<void> {
-    const input = readBusRequest(frames, PROJECTS[config.project]);
+    const input = readBusRequest(frames);
     const { type, requestId } = input;
     try {
       if (input.kind === 'refused') throw input.error;

@@ -1,7 +1,6 @@
 import { AppError, asAppError } from '../errors.ts';
 import type { Alert, BusImageReady } from '../messages/bus.ts';
 import { busImageReady } from '../messages/bus.ts';
-import type { ProjectRules } from '../messages/projects.ts';
 import type { TolerantRequest } from '../messages/render-request.ts';
 import { invalidRequest, parseTolerantRequest } from '../messages/render-request.ts';
 import type { LoggedEvent } from '../render/journal.ts';
@@ -30,15 +29,15 @@ export type BusInput =
 export type BusOutput = BusImageReady | Alert;
 
 /** The request in a message of the given frames. Whatever they hold, the answer is a value: it never throws. */
-export function readBusRequest(frames: readonly Buffer[], project: ProjectRules): BusInput {
+export function readBusRequest(frames: readonly Buffer[]): BusInput {
   let message: unknown;
   try {
     message = parseJson(decodeText(onlyFrame(frames)));
     refuseFlaws(message);
     const fields = requestFields(message);
     const requestId = namedRequestId(fields);
-    if (requestId === null) throw invalidRequest([{ path: 'request_id', message: 'must be a non-empty string' }]);
-    return { kind: 'request', type: 'RenderRequest', requestId, ...parseForProject(fields, project) };
+    if (requestId === null) throw invalidRequest([{ path: 'request_id', message: 'must be text that is not empty' }]);
+    return { kind: 'request', type: 'RenderRequest', requestId, ...parseTolerantRequest(fields) };
   } catch (error) {
     // An object says itself which id is its own; in anything else the first one that shows will do.
     const requestId = isObject(message) ? namedRequestId(message) : firstSalvagedId(frames);
@@ -131,17 +130,6 @@ function requestFields(message: unknown): Record<string, unknown> {
   const type = typeof message.type === 'string' ? message.type.slice(0, 64).toWellFormed() : undefined;
   const what = type === undefined ? 'Messages without a type' : `Messages of the type "${type}"`;
   throw new AppError('unsupported_message', `${what} are not served here; RenderRequest is.`);
-}
-
-function parseForProject(fields: Record<string, unknown>, project: ProjectRules): TolerantRequest {
-  const parsed = parseTolerantRequest(fields);
-  const missing = project.placeRequired
-    ? (['era', 'biome'] as const).filter((name) => parsed.request[name] === undefined)
-    : [];
-  if (missing.length > 0) {
-    throw invalidRequest(missing.map((path) => ({ path, message: 'is required by this project' })));
-  }
-  return parsed;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

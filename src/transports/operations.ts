@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { healthReport } from '../messages/health.ts';
 import type { Health } from '../observe/health.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import { problems } from './http/openapi.ts';
 import type { HttpServer } from './http/server.ts';
 
 const readiness = z.object({ ready: z.boolean(), reasons: z.array(z.string()) }).meta({ id: 'Readiness' });
@@ -26,7 +27,7 @@ export function addOperationsRoutes(app: HttpServer, { health, metrics }: { heal
       schema: {
         tags: ['operations'],
         summary: 'Whether renders can be taken; a model may still be loading',
-        response: { 200: readiness, 503: readiness },
+        response: { 200: readiness, 503: readiness, ...problems() },
       },
     },
     async (_request, reply) => {
@@ -42,7 +43,7 @@ export function addOperationsRoutes(app: HttpServer, { health, metrics }: { heal
       schema: {
         tags: ['operations'],
         summary: 'Every part with its status, and why',
-        response: { 200: healthReport, 503: healthReport },
+        response: { 200: healthReport, 503: healthReport, ...problems() },
       },
     },
     async (_request, reply) => {
@@ -57,7 +58,10 @@ export function addOperationsRoutes(app: HttpServer, { health, metrics }: { heal
       schema: {
         tags: ['operations'],
         summary: 'Prometheus metrics',
-        response: { 200: { description: 'Text exposition', content: { 'text/plain': { schema: z.string() } } } },
+        response: {
+          200: { description: 'Text exposition', content: { 'text/plain': { schema: z.string() } } },
+          ...problems(),
+        },
       },
     },
     async (_request, reply) => {

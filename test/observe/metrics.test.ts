@@ -60,9 +60,9 @@ describe('the metrics', () => {
     expect(of('attempts_total', { outcome: 'succeeded' })).toBe(1);
     expect(of('attempts_total', { outcome: 'failed' })).toBe(1);
     expect(of('attempts_total', { outcome: 'cancelled' })).toBe(1);
-    expect(of('render_duration_seconds_count')).toBe(1);
-    expect(of('render_duration_seconds_bucket', { le: '+Inf' })).toBe(1);
-    expect(of('queue_wait_seconds_count')).toBe(1);
+    expect(of('render_duration_seconds_count')).toBe(2);
+    expect(of('render_duration_seconds_bucket', { le: '+Inf' })).toBe(2);
+    expect(of('queue_wait_seconds_count')).toBe(4);
     expect(of('queue_depth')).toBe(1);
     expect(of('renders_running')).toBe(1);
     expect(of('queue_oldest_seconds')).toBeGreaterThanOrEqual(0);
@@ -153,6 +153,7 @@ describe('the metrics', () => {
     const metrics = createMetrics({
       generators: ['odd "name"\\\n'],
       queueStats: async () => [],
+      onTrouble: () => {},
       lastSeq: () => 0,
       subscribers: () => ({}),
       now: () => 0,
@@ -167,10 +168,29 @@ describe('the metrics', () => {
     expect(sampleOf(samples, 'image_server_subscriber_drops_total', { kind: 'progress' })).toBe(1);
   });
 
+  it('are given without the queues while the journal is in trouble, which is reported once a scrape', async () => {
+    const trouble: unknown[] = [];
+    const metrics = createMetrics({
+      generators: ['mock'],
+      queueStats: () => Promise.reject(new Error('disk')),
+      onTrouble: (error) => trouble.push(error),
+      lastSeq: () => 7,
+      subscribers: () => ({ websocket: 3 }),
+      now: () => 20_000,
+      version: '1',
+      nodeVersion: 'v1',
+    });
+    const { text } = await metrics.scrape();
+    expect(text).toContain('image_server_event_seq 7');
+    expect(text).not.toMatch(/^image_server_queue_depth\{/m);
+    expect(trouble).toEqual([new Error('disk')]);
+  });
+
   it('tell how old the oldest work is that waits', async () => {
     const metrics = createMetrics({
       generators: ['mock'],
       queueStats: async () => [{ generator: 'mock', queued: 2, running: 1, oldestAt: 10_000 }],
+      onTrouble: () => {},
       lastSeq: () => 7,
       subscribers: () => ({ websocket: 3 }),
       now: () => 12_500,

@@ -45,6 +45,7 @@ const progress: RenderProgress = {
   step: 1,
   steps: 4,
   fraction: 0.25,
+  eta_ms: 10,
 };
 
 function start({ showPaths = true } = {}) {

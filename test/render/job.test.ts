@@ -16,7 +16,7 @@ const SPENT = { renderMs: 20, storeMs: 3 };
 
 const CHANGES = [
   start(JOB, 1, AT),
-  handBack(AT, false),
+  handBack(AT, 0),
   succeed(JOB, images(2), SPENT, AT),
   fail(JOB, FAILURE, AT),
   cancel(JOB, CANCELLED, AT),

@@ -431,7 +431,10 @@ describe('draining', () => {
     await generator.call(1);
     await clock.run(runner.drain(5000));
     expect((await find(journal, id)).status).toBe('running');
-    expect(await journal.recover({ crashAttempts: 2, at: AT })).toEqual({ requeued: 1, failed: 0 });
+    expect(await journal.recover({ crashAttempts: 2, generators: ['draw'], at: AT })).toEqual({
+      requeued: 1,
+      failed: 0,
+    });
   });
 
   it('ends at once when nothing runs, and leaves no timers', async () => {

@@ -91,6 +91,7 @@ async function startStream() {
         step,
         steps: 1000,
         fraction: step / 1000,
+        eta_ms: 0,
       } as const;
       for (const tell of progress) tell(message);
     },

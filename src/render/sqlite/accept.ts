@@ -100,7 +100,14 @@ export function createAccept(
       const { ahead } = older.length === 0 ? before : lookAtQueue(render);
       insert(render);
       const { spec: _, clearQueue: _c, ...same } = render;
-      const accepted: RenderRecord = { ...same, status: 'queued', attempts: [], images: [], queuePosition: ahead + 1 };
+      const accepted: RenderRecord = {
+        ...same,
+        spentMs: 0,
+        status: 'queued',
+        attempts: [],
+        images: [],
+        queuePosition: ahead + 1,
+      };
       return { kind: 'accepted', render: accepted, stoppedWork: stopped.filter((id) => id !== undefined) };
     },
   };

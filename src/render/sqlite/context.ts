@@ -45,7 +45,8 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
     const from = REACHED_FROM[to.to].map((status) => `'${status}'`).join(', ');
     const changes = run(
       `UPDATE renders SET status = $status,
-         started_at = CASE WHEN $status = 'running' THEN coalesce(started_at, $at) WHEN $anew THEN NULL ELSE started_at END,
+         started_at = CASE WHEN $status = 'running' THEN coalesce(started_at, $at) ELSE started_at END,
+         spent_ms = coalesce($spentMs, spent_ms),
          finished_at = CASE WHEN $status IN ('succeeded', 'failed', 'cancelled') THEN $at END,
          error = $error, timings = $timings
        WHERE id = $id AND status IN (${from})`,
@@ -53,7 +54,7 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
         id: render.id,
         status: to.to,
         at: to.at,
-        anew: to.anew === true ? 1 : 0,
+        spentMs: to.spentMs ?? null,
         error: to.error === undefined ? null : JSON.stringify(to.error),
         timings: to.timings === undefined ? null : JSON.stringify(to.timings),
       },
@@ -115,15 +116,23 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
     return changes === 0 ? undefined : workId;
   }
 
-  function closeAttempt(workId: string, attempt: number, outcome: AttemptOutcome, at: number, error?: PublicError) {
+  /** Ends an attempt unless it has ended; returns how many ms it took, 0 when it had. */
+  function closeAttempt(
+    workId: string,
+    attempt: number,
+    outcome: AttemptOutcome,
+    at: number,
+    error?: PublicError,
+  ): number {
     const open = one('SELECT * FROM attempts WHERE work_id = $workId AND attempt = $attempt AND ended_at IS NULL', {
       workId,
       attempt,
     });
     const owner = one('SELECT * FROM renders WHERE work_id = $workId ORDER BY ord LIMIT 1', { workId });
-    if (open === undefined || owner === undefined) return;
+    if (open === undefined || owner === undefined) return 0;
     const { generator, startedAt } = readAttempt(open);
     const render = readRender(owner);
+    const durationMs = Math.max(0, at - startedAt);
     run(
       'UPDATE attempts SET ended_at = $at, outcome = $outcome, error = $error WHERE work_id = $workId AND attempt = $attempt',
       { workId, attempt, at, outcome, error: error === undefined ? null : JSON.stringify(error) },
@@ -136,9 +145,10 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
       attempt,
       outcome,
       ...(error === undefined ? {} : { code: error.code }),
-      duration_ms: Math.max(0, at - startedAt),
+      duration_ms: durationMs,
     };
     log(event, at, render);
+    return durationMs;
   }
 
   return { run, one, all, log, change, renderOf, waitersOf, complete, abandonWhenIdle, closeAttempt };

@@ -44,6 +44,7 @@ const renderRow = z.object({
   generator: z.string(),
   priority: z.int(),
   timeout_ms: z.int(),
+  spent_ms: z.int(),
   request: json(storedRequest),
   ignored: json(z.array(z.string())),
   timings: optionalJson(timings),
@@ -55,7 +56,7 @@ const renderRow = z.object({
 
 /** A row of `renders`, without what stands in other tables. */
 export function readRender(row: Row): Omit<RenderRecord, 'attempts' | 'images' | 'queuePosition'> {
-  const { request_id, body_hash, work_id, timeout_ms, created_at, started_at, finished_at, ...same } =
+  const { request_id, body_hash, work_id, timeout_ms, spent_ms, created_at, started_at, finished_at, ...same } =
     renderRow.parse(row);
   return {
     ...same,
@@ -63,6 +64,7 @@ export function readRender(row: Row): Omit<RenderRecord, 'attempts' | 'images' |
     bodyHash: body_hash,
     workId: work_id,
     timeoutMs: timeout_ms,
+    spentMs: spent_ms,
     createdAt: created_at,
     startedAt: started_at,
     finishedAt: finished_at,
@@ -107,27 +109,7 @@ export function readRenderImage(row: Row): RenderImage {
   return { ...readImage(row), seed: z.int().parse(row.seed) };
 }
 
-const inputId = z.string().optional();
-const workSpec = z.object({
-  prompt: z.string(),
-  negativePrompt: z.string().optional(),
-  width: z.int(),
-  height: z.int(),
-  seed: z.int(),
-  numImages: z.int(),
-  steps: z.int().optional(),
-  guidanceScale: z.number().optional(),
-  strength: z.number().optional(),
-  style: z.string().optional(),
-  loras: z.array(z.object({ path: z.string(), scale: z.number() })).optional(),
-  era: z.string().optional(),
-  biome: z.string().optional(),
-  referenceImage: inputId,
-  depthMap: inputId,
-  mask: inputId,
-  outputFormat: imageFormat,
-  quality: z.int(),
-});
+const storedSpec = z.custom<WorkSpec>((value) => typeof value === 'object' && value !== null);
 
 const workRow = z.object({
   id: z.string(),
@@ -137,11 +119,11 @@ const workRow = z.object({
   lane: z.int(),
   ord: z.int(),
   attempts: z.int(),
-  spec: json(workSpec),
+  spec: json(storedSpec),
 });
 
 /** A row of `works`. */
-export function readWork(row: Row): z.infer<typeof workRow> & { spec: WorkSpec } {
+export function readWork(row: Row): z.infer<typeof workRow> {
   return workRow.parse(row);
 }
 

@@ -1,6 +1,7 @@
 /**
  * The journal's schema, one step a version; `PRAGMA user_version` says how many a file has had. Steps are only ever
- * added. Times are ms since 1970. A caller's `request_id` is kept as JSON, since UTF-8 has no lone surrogates. A render is what a caller asked for, a work what a generator does about it.
+ * added. Times are ms since 1970. A render is what a caller asked for, a work what a generator does about it.
+ * A caller's `request_id` is kept as JSON: any string comes back verbatim from it, half a surrogate pair too.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -77,6 +78,7 @@ export const MIGRATIONS: readonly string[] = [
     generator TEXT NOT NULL,
     priority INTEGER NOT NULL,
     timeout_ms INTEGER NOT NULL,
+    spent_ms INTEGER NOT NULL DEFAULT 0,
     request TEXT NOT NULL,
     ignored TEXT NOT NULL,
     timings TEXT,

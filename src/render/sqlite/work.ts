@@ -13,6 +13,21 @@ type WorkOperations = Pick<
 export function createWorkOperations(context: JournalContext): WorkOperations {
   const { run, one, all, change, renderOf, waitersOf, abandonWhenIdle, closeAttempt } = context;
 
+  /** Work for a generator that is gone would wait for ever; returns how many there were. */
+  function failUnserved(generators: readonly string[], at: number): number {
+    const unserved = all(
+      `SELECT * FROM works WHERE status = 'queued' AND generator NOT IN (SELECT value FROM json_each($generators))`,
+      { generators: JSON.stringify(generators) },
+    ).map(readWork);
+    for (const { id: workId, generator } of unserved) {
+      const message = `The server has no generator ${generator} any more.`;
+      run(`UPDATE works SET status = 'failed' WHERE id = $workId`, { workId });
+      const error: PublicError = { code: 'generator_unavailable', message, retryable: true };
+      for (const render of waitersOf(workId)) change(render, fail(render, error, at));
+    }
+    return unserved.length;
+  }
+
   return {
     claim({ generator, at }) {
       const row = one(
@@ -34,11 +49,11 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
         attempt,
         generator,
         spec,
-        waiters: waiters.map(({ id, requestId, startedAt = at, timeoutMs }) => ({
+        waiters: waiters.map(({ id, requestId, timeoutMs, spentMs }) => ({
           renderId: id,
           requestId,
-          startedAt,
           timeoutMs,
+          spentMs,
         })),
       };
     },
@@ -104,13 +119,13 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
         { workId, attempt },
       );
       // Work that everybody has left meanwhile is nobody's to take up again, but its attempt has ended too.
-      closeAttempt(workId, attempt, changes === 0 ? 'cancelled' : 'released', at);
+      const ranMs = closeAttempt(workId, attempt, changes === 0 ? 'cancelled' : 'released', at);
       if (changes === 0) return;
-      for (const render of waitersOf(workId)) change(render, handBack(at, false));
+      for (const render of waitersOf(workId)) change(render, handBack(at, render.spentMs + ranMs));
     },
 
-    recover({ crashAttempts, at }) {
-      const error: PublicError = {
+    recover({ crashAttempts, generators, at }) {
+      const crashed: PublicError = {
         code: 'crashed',
         message: `The server stopped ${crashAttempts} times while it worked on this render.`,
         retryable: true,
@@ -127,11 +142,11 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
         });
         const again = Number(crashes?.n) < crashAttempts;
         run('UPDATE works SET status = $status WHERE id = $workId', { workId, status: again ? 'queued' : 'failed' });
-        for (const render of waitersOf(workId)) change(render, again ? handBack(at, true) : fail(render, error, at));
+        for (const render of waitersOf(workId)) change(render, again ? handBack(at, 0) : fail(render, crashed, at));
         if (again) requeued += 1;
         else failed += 1;
       }
-      return { requeued, failed };
+      return { requeued, failed: failed + failUnserved(generators, at) };
     },
   };
 }

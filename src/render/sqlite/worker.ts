@@ -26,6 +26,9 @@ class Refusal extends Error {
   }
 }
 
+/** How long somebody who looks into the journal with another program may hold it up, in ms. */
+const OTHERS_MS = 1000;
+
 interface Open {
   readonly database: DatabaseSync;
   readonly lock: DatabaseSync;
@@ -41,7 +44,7 @@ function open(dir: string): Open {
     if (sqliteCode(error) === SQLITE_BUSY) throw new Refusal('data_dir_in_use', 'another process holds the lock');
     throw error;
   }
-  const database = new DatabaseSync(join(dir, 'journal.db'));
+  const database = new DatabaseSync(join(dir, 'journal.db'), { timeout: OTHERS_MS });
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
   migrate(database);
   return { database, lock };

@@ -32,10 +32,10 @@ export async function addDocumentation(app: FastifyInstance, version: string): P
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
 }
 
-/** Responses of every route that can fail: the problem's code says how. */
+/** Responses of every route that can fail: the problem's code says how. 421 is always among them: see `host.ts`. */
 export function problems(...statuses: number[]) {
   const schema = { description: 'Problem', content: { [PROBLEM_TYPE]: { schema: problem } } };
-  return Object.fromEntries(statuses.map((status) => [status, schema]));
+  return Object.fromEntries([...statuses, 421].map((status) => [status, schema]));
 }
 
 /** What travels over the event stream, for the document: every event's shape by its name. */

@@ -25,6 +25,7 @@ export const STATUS: Record<ErrorCode, number> = {
   request_timeout: 408,
   bad_request: 400,
   upgrade_required: 426,
+  forbidden_host: 421,
   forbidden_origin: 403,
   not_found: 404,
   method_not_allowed: 405,

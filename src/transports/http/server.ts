@@ -12,9 +12,10 @@ import { z } from 'zod';
 import type { Config } from '../../config/schema.ts';
 import { AppError, asAppError } from '../../errors.ts';
 import { renderRequestFields } from '../../messages/fields.ts';
+import { createHostCheck } from './host.ts';
 import { readOnlyJson } from './json-body.ts';
 import { addDocumentation } from './openapi.ts';
-import { createOriginCheck } from './origin.ts';
+import { answerOrigins, createOriginCheck, originsOf } from './origin.ts';
 import { fromHttpError, PROBLEM_TYPE, toProblem } from './problem.ts';
 import { createKnownRoutes, notServed } from './unknown-routes.ts';
 
@@ -22,6 +23,9 @@ const MIB = 1024 * 1024;
 
 /** Largest frame that an event client may send, in bytes. */
 const MAX_FRAME = 65_536;
+
+/** The route of @fastify/cors for what browsers ask before a request; by itself it serves nothing. */
+const ANY_PATH = '*';
 
 /** How long answers that are under way have at the end, in ms: by then every render has ended or gone back. */
 const CLOSE_MS = 2000;
@@ -37,13 +41,14 @@ export interface HttpServerOptions {
   closeSockets(): Promise<void>;
 }
 
-/** The HTTP server without its routes: limits, errors, origin check, documentation. */
+/** The HTTP server without its routes: limits, errors, checks of host and origin, documentation. */
 export type HttpServer = Awaited<ReturnType<typeof createHttpServer>>;
 
 /** Creates the server; `listen` starts it. */
 export async function createHttpServer({ config, log, version, onAnswer, closeSockets }: HttpServerOptions) {
   const routes = createKnownRoutes();
   const webSocketPaths = new Set<string>();
+  const origins = originsOf(config.allowed_origins);
   const app = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'http_request_id' }),
@@ -71,12 +76,16 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
   app.setErrorHandler(answerError);
   readOnlyJson(app);
   app.addHook('onRoute', ({ method, url, wsHandler }) => {
-    routes.add(method, url);
+    if (url !== ANY_PATH) routes.add(method, url);
     if (wsHandler !== undefined) webSocketPaths.add(url);
   });
 
   // Pages bring their own policy, and the server itself speaks plain HTTP.
-  await app.register(helmet, { contentSecurityPolicy: false, strictTransportSecurity: false });
+  await app.register(helmet, {
+    contentSecurityPolicy: false,
+    strictTransportSecurity: false,
+    crossOriginResourcePolicy: { policy: origins.size > 0 ? 'cross-origin' : 'same-origin' },
+  });
   await app.register(websocket, {
     options: { maxPayload: MAX_FRAME },
     preClose: (done) => void closeSockets().finally(done),
@@ -84,10 +93,10 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
     errorHandler: (error, _socket, request) =>
       request.log.info({ err: error }, 'a WebSocket client broke the protocol'),
   });
-  await addDocumentation(app, version);
 
-  app.addHook('onRequest', refuseWithoutHost);
-  app.addHook('onRequest', createOriginCheck(config.allowed_origins));
+  app.addHook('onRequest', createHostCheck(config));
+  app.addHook('onRequest', createOriginCheck(origins));
+  if (origins.size > 0) await answerOrigins(app, origins);
   let giveUp: NodeJS.Timeout | undefined;
   app.addHook('onSend', async (request, reply) => {
     void reply.header('x-request-id', request.id);
@@ -109,7 +118,7 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
   };
   // Before the body is read: at a wrong address it does not matter what is wrong with it.
   app.addHook('onRequest', async (request, reply) => {
-    if (request.is404) await refuseUnknown(request, reply);
+    if (request.is404 || request.routeOptions.url === ANY_PATH) await refuseUnknown(request, reply);
   });
   app.setNotFoundHandler(refuseUnknown);
 
@@ -119,6 +128,8 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
   });
   app.addHook('onClose', async () => clearTimeout(giveUp));
 
+  // After the hooks, which would not reach its pages otherwise.
+  await addDocumentation(app, version);
   return app;
 }
 
@@ -148,12 +159,6 @@ export async function listen(app: HttpServer, { host, port }: Config['http']): P
   }
   const address = (app.server as Server).address();
   return typeof address === 'object' && address !== null ? address.port : port;
-}
-
-async function refuseWithoutHost({ raw }: FastifyRequest): Promise<void> {
-  if (raw.httpVersion === '1.1' && raw.headers.host === undefined) {
-    throw new AppError('bad_request', 'The request has no Host header.');
-  }
 }
 
 function pathOf({ url }: IncomingMessage): string {

@@ -56,7 +56,7 @@ export function acceptanceOfJournal(open: OpenJournal): void {
         attempt: 1,
         generator: 'draw',
         spec,
-        waiters: [{ renderId: render.id, requestId: 'visit-1', startedAt: AT, timeoutMs: 4321 }],
+        waiters: [{ renderId: render.id, requestId: 'visit-1', timeoutMs: 4321, spentMs: 0 }],
       });
     });
 

@@ -92,7 +92,7 @@ export function queueOfJournal(open: OpenJournal): void {
       await journal.finish({ ...first, result: succeeded(), at: AT });
       await journal.finish({ ...third, result: { kind: 'failed', error: FAILURE }, at: AT });
       const later = await reopen();
-      await later.recover({ crashAttempts: 2, at: AT });
+      await later.recover({ crashAttempts: 2, generators: ['draw', 'other'], at: AT });
       await accept(later, { clearQueue: true, owner: 'bob', priority: 1 });
 
       const stats = await later.queueStats({});
@@ -234,7 +234,7 @@ export function queueOfJournal(open: OpenJournal): void {
       expect(await find(journal, id)).toMatchObject({ status: 'cancelled', error: CANCELLED, finishedAt: AT + 3 });
       expect((await find(journal, next.id)).queuePosition).toBe(1);
       const later = await reopen();
-      await later.recover({ crashAttempts: 2, at: AT });
+      await later.recover({ crashAttempts: 2, generators: ['draw'], at: AT });
       expect((await claim(later)).workId).toBe(next.workId);
       expect(await later.claim({ generator: 'draw', at: AT })).toBeUndefined();
     });

@@ -9,7 +9,10 @@ export function recoveryOfJournal(open: OpenJournal): void {
     it('does nothing where nothing ran', async () => {
       const { journal } = await open();
       const { id } = await accept(journal);
-      expect(await journal.recover({ crashAttempts: 2, at: AT })).toEqual({ requeued: 0, failed: 0 });
+      expect(await journal.recover({ crashAttempts: 2, generators: ['draw'], at: AT })).toEqual({
+        requeued: 0,
+        failed: 0,
+      });
       expect(await eventTypesOf(journal, id)).toEqual(['RenderQueued']);
     });
 
@@ -19,7 +22,10 @@ export function recoveryOfJournal(open: OpenJournal): void {
       for (let number = 0; number < 5; number += 1) renders.push(await accept(journal));
       for (let number = 0; number < 3; number += 1) await claim(journal);
       const later = await reopen();
-      expect(await later.recover({ crashAttempts: 2, at: AT + 8 })).toEqual({ requeued: 3, failed: 0 });
+      expect(await later.recover({ crashAttempts: 2, generators: ['draw'], at: AT + 8 })).toEqual({
+        requeued: 3,
+        failed: 0,
+      });
       for (const [index, { id }] of renders.entries()) {
         expect(await find(later, id)).toMatchObject({ status: 'queued', queuePosition: index + 1 });
       }
@@ -31,7 +37,7 @@ export function recoveryOfJournal(open: OpenJournal): void {
       const { id } = await accept(journal);
       const { workId, attempt } = await claim(journal);
       const later = await reopen();
-      await later.recover({ crashAttempts: 2, at: AT + 8 });
+      await later.recover({ crashAttempts: 2, generators: ['draw'], at: AT + 8 });
       expect((await find(later, id)).attempts).toMatchObject([{ outcome: 'crashed', endedAt: AT + 8 }]);
       expect(await later.lastEvents({ renderId: id })).toEqual([]);
       expect(await later.finish({ workId, attempt, result: succeeded(), at: AT })).toEqual({ settled: [] });
@@ -45,11 +51,28 @@ export function recoveryOfJournal(open: OpenJournal): void {
       const { journal, reopen } = await open();
       await accept(journal, { createdAt: AT });
       const first = await claim(journal, 'draw', AT + 10);
+      expect(first.waiters).toMatchObject([{ spentMs: 0 }]);
       await journal.release({ workId: first.workId, attempt: first.attempt, at: AT + 20 });
-      expect((await claim(journal, 'draw', AT + 30)).waiters).toMatchObject([{ startedAt: AT + 10 }]);
+      // What passes while nobody works on it, as when the server is off, does not count.
+      const second = await claim(journal, 'draw', AT + 5000);
+      expect(second.waiters).toMatchObject([{ spentMs: 10 }]);
+      await journal.release({ workId: second.workId, attempt: second.attempt, at: AT + 5007 });
+      expect((await claim(journal, 'draw', AT + 6000)).waiters).toMatchObject([{ spentMs: 17 }]);
       const later = await reopen();
-      await later.recover({ crashAttempts: 2, at: AT + 40 });
-      expect((await claim(later, 'draw', AT + 50)).waiters).toMatchObject([{ startedAt: AT + 50 }]);
+      await later.recover({ crashAttempts: 2, generators: ['draw'], at: AT + 6040 });
+      expect((await claim(later, 'draw', AT + 6050)).waiters).toMatchObject([{ spentMs: 0 }]);
+    });
+
+    it('fails what waits for a generator that is gone', async () => {
+      const { journal, reopen } = await open();
+      const gone = await accept(journal, { generator: 'gone' });
+      const kept = await accept(journal);
+      const later = await reopen();
+      const recovered = await later.recover({ crashAttempts: 2, generators: ['draw'], at: AT + 8 });
+      expect(recovered).toEqual({ requeued: 0, failed: 1 });
+      expect(await find(later, gone.id)).toMatchObject({ status: 'failed', error: { code: 'generator_unavailable' } });
+      expect(await find(later, kept.id)).toMatchObject({ status: 'queued', queuePosition: 1 });
+      expect((await later.queueStats({})).map(({ generator }) => generator)).toEqual(['draw']);
     });
 
     it('fails a render whose starts died too often', async () => {
@@ -59,11 +82,17 @@ export function recoveryOfJournal(open: OpenJournal): void {
       for (let crash = 1; crash < 3; crash += 1) {
         await claim(journal);
         journal = await opened.reopen();
-        expect(await journal.recover({ crashAttempts: 3, at: AT })).toEqual({ requeued: 1, failed: 0 });
+        expect(await journal.recover({ crashAttempts: 3, generators: ['draw'], at: AT })).toEqual({
+          requeued: 1,
+          failed: 0,
+        });
       }
       await claim(journal);
       journal = await opened.reopen();
-      expect(await journal.recover({ crashAttempts: 3, at: AT + 9 })).toEqual({ requeued: 0, failed: 1 });
+      expect(await journal.recover({ crashAttempts: 3, generators: ['draw'], at: AT + 9 })).toEqual({
+        requeued: 0,
+        failed: 1,
+      });
       expect(await find(journal, id)).toMatchObject({
         status: 'failed',
         error: { code: 'crashed', retryable: true },
@@ -74,7 +103,10 @@ export function recoveryOfJournal(open: OpenJournal): void {
         { event: { type: 'RenderFailed', code: 'crashed' } },
       ]);
       expect(await journal.claim({ generator: 'draw', at: AT })).toBeUndefined();
-      expect(await journal.recover({ crashAttempts: 3, at: AT })).toEqual({ requeued: 0, failed: 0 });
+      expect(await journal.recover({ crashAttempts: 3, generators: ['draw'], at: AT })).toEqual({
+        requeued: 0,
+        failed: 0,
+      });
     });
 
     it('counts crashes, not the times that work was handed back', async () => {
@@ -84,11 +116,17 @@ export function recoveryOfJournal(open: OpenJournal): void {
       for (let stop = 0; stop < 3; stop += 1) {
         await journal.release({ ...(await claim(journal)), at: AT });
         journal = await opened.reopen();
-        expect(await journal.recover({ crashAttempts: 2, at: AT })).toEqual({ requeued: 0, failed: 0 });
+        expect(await journal.recover({ crashAttempts: 2, generators: ['draw'], at: AT })).toEqual({
+          requeued: 0,
+          failed: 0,
+        });
       }
       await claim(journal);
       journal = await opened.reopen();
-      expect(await journal.recover({ crashAttempts: 2, at: AT })).toEqual({ requeued: 1, failed: 0 });
+      expect(await journal.recover({ crashAttempts: 2, generators: ['draw'], at: AT })).toEqual({
+        requeued: 1,
+        failed: 0,
+      });
       expect((await find(journal, id)).attempts.map(({ outcome }) => outcome)).toEqual([
         'released',
         'released',
@@ -103,7 +141,10 @@ export function recoveryOfJournal(open: OpenJournal): void {
       await claim(journal);
       await journal.settle({ renderId: id, status: 'cancelled', error: CANCELLED, at: AT });
       const later = await reopen();
-      expect(await later.recover({ crashAttempts: 2, at: AT + 8 })).toEqual({ requeued: 0, failed: 0 });
+      expect(await later.recover({ crashAttempts: 2, generators: ['draw'], at: AT + 8 })).toEqual({
+        requeued: 0,
+        failed: 0,
+      });
       expect(await find(later, id)).toMatchObject({
         status: 'cancelled',
         finishedAt: AT,
