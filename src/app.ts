@@ -1,11 +1,11 @@
 import { tmpdir } from 'node:os';
 import packageJson from '../package.json' with { type: 'json' };
+import { isLoopback } from './config/loopback.ts';
 import type { Config } from './config/schema.ts';
 import { AppError, asAppError } from './errors.ts';
-import type { GeneratorHealth, ImageGenerator } from './generators/generator.ts';
-import { GENERATOR_NAMES, generatorFactories, generatorSettings } from './generators/index.ts';
+import type { GeneratorHealth, ImageGenerator, ServedGenerator } from './generators/generator.ts';
+import { createGenerators } from './generators/index.ts';
 import type { NewEvent } from './messages/events.ts';
-import type { ImageFormat } from './messages/fields.ts';
 import { PROJECTS } from './messages/projects.ts';
 import { createHealth } from './observe/health.ts';
 import type { Log } from './observe/log.ts';
@@ -15,8 +15,7 @@ import type { Clock } from './render/clock.ts';
 import { systemClock } from './render/clock.ts';
 import { createHub } from './render/hub.ts';
 import type { Journal } from './render/journal.ts';
-import type { ServedGenerator } from './render/prepare.ts';
-import type { Links } from './render/present.ts';
+import { createLinks } from './render/links.ts';
 import { createRunner } from './render/runner.ts';
 import type { RenderService } from './render/service.ts';
 import { createRenderService } from './render/service.ts';
@@ -78,7 +77,11 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   const store = await openStore(config);
   const journal = parts.adopt(await openSqliteJournal({ dir: config.data_dir, onFatal }), (opened) => opened.close());
 
-  const links = createLinks(config, store.pathOf);
+  const links = createLinks({
+    publicUrl: config.http.public_url,
+    pathOf: store.pathOf,
+    showPaths: isLoopback(config.http.host),
+  });
   const hub = createHub({
     journal,
     links,
@@ -88,7 +91,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
 
   // What the operator put into a folder may be larger than what callers may send.
   const drawing = createImages({ maxPixels: OPERATORS_LIMIT, maxBytes: OPERATORS_LIMIT });
-  const generators = createGenerators(options, drawing, clock);
+  const generators = createGenerators({ config, drawing, clock }, options.overrides?.generators);
   parts.defer(() => closeAll([...generators.values()].map(({ generator }) => generator)));
   const runner = createRunner({ lanes: [...generators.values()], journal, store, images, hub, clock, log });
   const inputs = createInputReader({
@@ -161,7 +164,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     at: clock.now(),
   });
   if (recovered.requeued + recovered.failed > 0) log.warn(recovered, 'renders were running when the server last died');
-  links.base = `http://${hostInUrl(config.http.host)}:${await listen(http, config.http)}`;
+  links.base = await listen(http, config.http);
   await bus?.start();
   for (const [name, { generator }] of generators) void startGenerator(name, generator);
   log.info({ url: links.base, data_dir: config.data_dir, cache_dir: config.cache_dir }, 'the server is ready');
@@ -203,27 +206,6 @@ async function openStore({ cache_dir }: Config) {
   }
 }
 
-function createGenerators(
-  { config, overrides }: ImageServerOptions,
-  drawing: ReturnType<typeof createImages>,
-  clock: Clock,
-) {
-  const served = new Map<string, ServedGenerator>();
-  for (const name of GENERATOR_NAMES) {
-    const generator = generatorFactories[name]({ config, drawing, clock });
-    served.set(name, { generator, ...generatorSettings(config, name) });
-  }
-  for (const [name, generator] of overrides?.generators ?? []) {
-    served.set(name, { generator, concurrency: 1, timeoutMs: config.generator.timeout * 1000 });
-  }
-  const { strategy } = config.generator;
-  if (!served.has(strategy)) {
-    const known = [...served.keys()].join(', ');
-    throw new AppError('config_invalid', `[generator] strategy = "${strategy}": must be one of ${known}`);
-  }
-  return served;
-}
-
 function createBus(
   config: Config,
   renders: RenderService,
@@ -232,27 +214,6 @@ function createBus(
 ): BusTransport | undefined {
   if (!config.bus.enabled) return undefined;
   return createBusTransport({ config: config.bus, renders, log, onMessage });
-}
-
-function createLinks(
-  config: Config,
-  pathOf: (imageId: string, format: ImageFormat) => string,
-): Links & { base: string } {
-  return {
-    /** Known once the server listens. */
-    base: '',
-    url(path) {
-      return `${config.http.public_url?.replace(/\/$/, '') ?? this.base}${path}`;
-    },
-    uri: (imageId, format) => `file://${pathOf(imageId, format)}`,
-    showPaths: ['127.0.0.1', '::1', 'localhost'].includes(config.http.host),
-  };
-}
-
-/** A host as it stands in a URL; a wildcard is reachable at loopback at least. */
-function hostInUrl(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
-  return host.includes(':') ? `[${host}]` : host;
 }
 
 function healthOf(generators: ReadonlyMap<string, ServedGenerator>): [string, GeneratorHealth][] {

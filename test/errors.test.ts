@@ -15,7 +15,7 @@ import { plainPng } from './generators/png.ts';
 import type { ConfigChanges, TestApp } from './helper.ts';
 import { startApp, temporaryDir } from './helper.ts';
 import { launch, launchServer } from './launch.ts';
-import { openSocket, rawProblem, send } from './transports/raw-http.ts';
+import { openSocket, rawProblem, send, sendRaw } from './transports/raw-http.ts';
 
 const CODES = Object.keys(ERRORS) as ErrorCode[];
 
@@ -164,6 +164,11 @@ const PROVOKE = {
   },
   bad_request: () => get('/v1/renders/%zz'),
   upgrade_required: () => get('/v1/events'),
+  async forbidden_host() {
+    const app = await startApp();
+    const { status, code } = rawProblem(await sendRaw(app.url, 'GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n'));
+    return http({ status, body: { code } });
+  },
   forbidden_origin: () => get('/v1/renders', 'POST', { origin: 'https://evil.example' }),
   not_found: () => get('/nowhere'),
   method_not_allowed: () => get('/v1/renders', 'DELETE'),

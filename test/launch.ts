@@ -22,8 +22,14 @@ export interface Launched {
 }
 
 /** Starts the launcher in a folder; it is killed after the test if it still runs. */
-export function launch(cwd: string, args: readonly string[], env: Record<string, string> = {}): Launched {
-  const child = spawn(execPath, [LAUNCHER, ...args], { cwd, env: { PATH: process.env.PATH ?? '', HOME: cwd, ...env } });
+export function launch(
+  cwd: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+  command: readonly [string, ...string[]] = [execPath, LAUNCHER],
+): Launched {
+  const [program, ...first] = command;
+  const child = spawn(program, [...first, ...args], { cwd, env: { PATH: process.env.PATH ?? '', HOME: cwd, ...env } });
   const lines: Record<string, unknown>[] = [];
   const watchers = new Set<() => void>();
   let stderr = '';

@@ -96,6 +96,26 @@ describe('image-server serve', () => {
     expect(await server.ended).toBe(130);
   });
 
+  it('goes on when the reader of its log leaves', async () => {
+    const server = await launchServer(await temporaryDir());
+    server.child.stdout.destroy();
+    const body = { request_id: 'unread', prompt: 'x', width: 64, height: 64 };
+    expect(await post(server.url, body, { prefer: 'wait=60' })).toMatchObject({ status: 'succeeded' });
+    server.child.kill('SIGTERM');
+    expect(await server.ended).toBe(0);
+  });
+
+  it('hears the signals that npm start gets', async () => {
+    const dir = await temporaryDir();
+    const folders = ['--data_dir', join(dir, 'data'), '--cache_dir', join(dir, 'images')];
+    const args = ['start', '--silent', '--', '--http.port', '0', '--bus.enabled', 'false', ...folders];
+    const npm = launch(join(import.meta.dirname, '..'), args, { HOME: dir }, ['npm']);
+    const { url } = await npm.line('the server is ready');
+    npm.child.kill('SIGTERM');
+    expect(await npm.ended).toBe(0);
+    await expect(fetch(`${url}/health/live`)).rejects.toThrow();
+  });
+
   it('goes on after SIGHUP', async () => {
     const server = await launchServer(await temporaryDir());
     server.child.kill('SIGHUP');

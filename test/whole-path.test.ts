@@ -142,6 +142,12 @@ describe('a render over the Experimance bus', () => {
     expect(await core.answerTo('bad-3')).toMatchObject({ type: 'Alert', code: 'unknown_generator' });
     await core.send(pythonRenderRequest({ request_id: 'bad-4', depth_map: Buffer.from('no image') }));
     expect(await core.answerTo('bad-4')).toMatchObject({ type: 'Alert', code: 'invalid_image' });
+    await core.send(pythonRenderRequest({ request_id: 'bad-5', era: null }));
+    expect(await core.answerTo('bad-5')).toMatchObject({
+      type: 'Alert',
+      code: 'invalid_request',
+      message: 'era: is required here',
+    });
     await core.send(pythonRenderRequest({ request_id: 'good', width: 64, height: 64 }));
     expect(await core.answerTo('good')).toMatchObject({ type: 'ImageReady' });
     expect(core.received.filter(({ type, uri }) => type === 'Alert' && uri !== undefined)).toEqual([]);

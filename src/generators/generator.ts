@@ -116,3 +116,12 @@ export interface ImageGenerator {
   /** Stops what runs and frees everything; `generate` rejects afterwards. */
   close(): Promise<void>;
 }
+
+/** A generator as the server runs it. */
+export interface ServedGenerator {
+  readonly generator: ImageGenerator;
+  /** Most works at a time. */
+  readonly concurrency: number;
+  /** Default of a render's time from its first start. */
+  readonly timeoutMs: number;
+}

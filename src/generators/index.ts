@@ -1,7 +1,8 @@
 import type { Config } from '../config/schema.ts';
+import { AppError } from '../errors.ts';
 import type { Clock } from '../render/clock.ts';
 import type { Drawing } from '../store/images.ts';
-import type { ImageGenerator } from './generator.ts';
+import type { ImageGenerator, ServedGenerator } from './generator.ts';
 import { MockImageGenerator } from './mock/mock-generator.ts';
 
 /** Every generator that this server has; each has a block of the same name in the configuration. */
@@ -44,4 +45,28 @@ export interface GeneratorSettings {
 export function generatorSettings(config: Config, name: GeneratorName): GeneratorSettings {
   const { concurrency, timeout } = config[name];
   return { concurrency, timeoutMs: (timeout ?? config.generator.timeout) * 1000 };
+}
+
+/**
+ * Builds every generator; `others` take the place of those of their name, or stand beside them.
+ * Throws `config_invalid` when `[generator] strategy` names none.
+ */
+export function createGenerators(
+  parts: GeneratorParts,
+  others: ReadonlyMap<string, ImageGenerator> = new Map(),
+): Map<string, ServedGenerator> {
+  const { config } = parts;
+  const served = new Map<string, ServedGenerator>();
+  for (const name of GENERATOR_NAMES) {
+    served.set(name, { generator: generatorFactories[name](parts), ...generatorSettings(config, name) });
+  }
+  for (const [name, generator] of others) {
+    served.set(name, { generator, concurrency: 1, timeoutMs: config.generator.timeout * 1000 });
+  }
+  const { strategy } = config.generator;
+  if (!served.has(strategy)) {
+    const known = [...served.keys()].join(', ');
+    throw new AppError('config_invalid', `[generator] strategy = "${strategy}": must be one of ${known}`);
+  }
+  return served;
 }

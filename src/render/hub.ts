@@ -1,6 +1,6 @@
 import type { RenderProgress } from '../messages/events.ts';
 import type { Journal, LoggedEvent } from './journal.ts';
-import type { Links } from './present.ts';
+import type { Links } from './links.ts';
 
 /** A committed event as transports send it. */
 export interface PublishedEvent extends LoggedEvent {

@@ -1,7 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { FieldIssue } from '../errors.ts';
 import { AppError, asAppError } from '../errors.ts';
-import type { ImageGenerator } from '../generators/generator.ts';
+import type { ServedGenerator } from '../generators/generator.ts';
 import type { ImageFormat, ImageSource } from '../messages/fields.ts';
 import type { ProjectRules } from '../messages/projects.ts';
 import type { AcceptedRequest } from '../messages/render.ts';
@@ -12,14 +12,6 @@ import type { InputIds, Mode } from './resolve.ts';
 import { acceptedRequest, checkPlace, fitToGenerator, hashBody, resolveWork } from './resolve.ts';
 
 const INPUT_FIELDS = ['reference_image', 'depth_map', 'mask'] as const;
-
-/** A generator that requests may choose. */
-export interface ServedGenerator {
-  readonly generator: ImageGenerator;
-  readonly concurrency: number;
-  /** Default of a render's time from its first start. */
-  readonly timeoutMs: number;
-}
 
 /** Reads an input image, checks it and keeps it. `path` names the field in errors. */
 export type AcceptInput = (

@@ -1,18 +1,8 @@
-import type { ImageFormat } from '../messages/fields.ts';
+import type { ServedGenerator } from '../generators/generator.ts';
 import type { GeneratorResource, RenderResource } from '../messages/render.ts';
 import { imagePath } from './job.ts';
 import type { QueueStats, RenderRecord } from './journal.ts';
-import type { ServedGenerator } from './prepare.ts';
-
-/** How callers find an image. */
-export interface Links {
-  /** An absolute address for a path below the server's root. */
-  url(path: string): string;
-  /** `file://` and the raw absolute path: the bus's peers never decode percent signs. */
-  uri(imageId: string, format: ImageFormat): string;
-  /** Whether callers, beside the bus, may see paths. */
-  readonly showPaths: boolean;
-}
+import type { Links } from './links.ts';
 
 /** How far a running render is. */
 export interface Progress {

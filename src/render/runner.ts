@@ -1,19 +1,15 @@
 import { AppError } from '../errors.ts';
-import type { ImageGenerator } from '../generators/generator.ts';
+import type { ServedGenerator } from '../generators/generator.ts';
 import type { ClaimedWork } from './journal.ts';
 import type { PerformerOptions, Running } from './performer.ts';
 import { createPerformer, STORAGE_RETRY_MS } from './performer.ts';
 import type { Progress } from './present.ts';
 
+/** What the runner must know about a generator. */
+export type Lane = Pick<ServedGenerator, 'generator' | 'concurrency'>;
+
 /** How long a generator may take to stop once the grace is over, in ms. What then still runs is left to recovery. */
 const STOP_MS = 2000;
-
-/** A generator with what the runner must know about it. */
-export interface Lane {
-  readonly generator: ImageGenerator;
-  /** Most works at a time. */
-  readonly concurrency: number;
-}
 
 /** Options of `createRunner`. */
 export interface RunnerOptions extends Omit<PerformerOptions, 'stopping' | 'stop' | 'onDrawn'> {

@@ -2,10 +2,10 @@ import { AppError, asAppError } from '../errors.ts';
 import type { CancelOutcome, GeneratorResource, RenderResource } from '../messages/render.ts';
 import type { Hub, PublishedEvent } from './hub.ts';
 import type { ImageRecord, Journal, NewRender, RenderRecord } from './journal.ts';
+import type { Links } from './links.ts';
 import type { Logger } from './logger.ts';
 import type { PreparationOptions, Submission } from './prepare.ts';
 import { createPreparation } from './prepare.ts';
-import type { Links } from './present.ts';
 import { presentGenerator, presentRender } from './present.ts';
 import type { Runner } from './runner.ts';
 

@@ -39,6 +39,19 @@ describe('the host', () => {
   });
 });
 
+describe('the allowed hosts', () => {
+  test('are names', () => {
+    const { config } = load(['--http.allowed_hosts', 'display.local, image-server']);
+    expect(config.http.allowed_hosts).toEqual(['display.local', 'image-server']);
+  });
+
+  test.each(['display.local:8080', 'http://display.local', 'display.local/', 'a b'])('may not be %s', (name) => {
+    expect(problems(['--http.allowed_hosts', name])).toEqual([
+      `[http] allowed_hosts = ["${name}"]: expected host names without scheme and port (flag --http.allowed_hosts)`,
+    ]);
+  });
+});
+
 describe('the addresses of the bus', () => {
   test.each(['tcp://127.0.0.1:1', 'tcp://core.local:65535', 'tcp://[::1]:5564', 'ipc:///run/core.sock'])(
     'may be %s',

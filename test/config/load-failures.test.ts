@@ -44,12 +44,24 @@ timeout = -1
     '[http] allowed_origins = ["https://example.org","example"]: item 2 is wrong, expected a list, each item a URL ' +
       '(config.toml:5)',
     '[http] max_body_mb = 0: expected a number above 0 and at most 1024 (config.toml:6)',
-    '[http] drain_s = Infinity: expected a number of at least 0 (config.toml:7)',
+    '[http] drain_s = Infinity: expected a number from 0 to 86400 (config.toml:7)',
     '[auth] anonymous = "maybe": expected true or false (config.toml:9)',
     '[generator] crash_attempts = 1.5: expected a whole number of at least 1 (config.toml:11)',
     '[inputs] file_roots = "maps": expected a list, each item text that is not empty, such as ' +
       '["/srv/depth-maps","/tmp"] (config.toml:13)',
-    '[mock] timeout = -1: expected a number above 0, such as 60 (config.toml:15)',
+    '[mock] timeout = -1: expected a number above 0 and at most 86400, such as 60 (config.toml:15)',
+  ]);
+});
+
+test('no time is longer than a day', () => {
+  for (const key of ['http.drain_s', 'generator.timeout', 'mock.timeout', 'mock.delay_s'])
+    expect(problems([`--${key}`, '86400.5']).join(), key).toMatch(/ (from 0 to|at most) (86400|3600)/);
+  expect(problems(['--http.drain_s', '86400', '--generator.timeout', '86400', '--mock.timeout', '86400'])).toEqual([]);
+});
+
+test('an origin is that of a web page', () => {
+  expect(problems(['--http.allowed_origins', 'file:///a'])).toEqual([
+    '[http] allowed_origins = ["file:///a"]: item 1 is wrong, expected a list, each item a URL (flag --http.allowed_origins)',
   ]);
 });
 

@@ -28,7 +28,10 @@ const LIMITS: Record<string, { good: readonly unknown[]; bad: readonly unknown[]
     good: [[], [{ path: 'a', scale: -10 }], Array(16).fill({ path: 'a', scale: 10 })],
     bad: [Array(17).fill({ path: 'a', scale: 1 }), 'a', {}],
   },
-  reference_image: { good: [{ uri: 'a' }, { image_data: 'a' }], bad: [{}, { uri: 'a', image_data: 'b' }, 'a', []] },
+  reference_image: {
+    good: [{ uri: 'a' }, { image_data: 'a' }, { image_data: 'a', uri: null }, { image_data: null, uri: 'a' }],
+    bad: [{}, { uri: 'a', image_data: 'b' }, { uri: null }, { uri: null, image_data: null }, 'a', []],
+  },
   depth_map: { good: [{ uri: 'a' }], bad: [{}] },
   mask: { good: [{ image_data: 'a' }], bad: [{}] },
   era: { good: ['wilderness', 'any', 'x'.repeat(64)], bad: ['', 'x'.repeat(65), 7] },

@@ -151,9 +151,10 @@ describe('the tolerant request', () => {
   });
 
   it('keeps any request_id that is not empty, as it is', () => {
-    for (const id of ['x', ' a b ', '../../etc', 'ü🎨', 'a\r\nb\0', 'x'.repeat(5000), '7'])
+    for (const id of ['x', ' a b ', '../../etc', 'ü🎨', 'a\r\nb\0', 'x'.repeat(4096), '7'])
       expect(read('request_id', id)).toBe(id);
     expect(refusal({ prompt, request_id: '' }).issues[0]?.path).toBe('request_id');
+    expect(refusal({ prompt, request_id: 'x'.repeat(4097) }).issues[0]?.path).toBe('request_id');
     expect(refusal({ prompt, request_id: 7 }).issues[0]?.path).toBe('request_id');
   });
 

@@ -3,7 +3,7 @@ import type { RenderProgress } from '../../src/messages/events.ts';
 import type { PublishedEvent } from '../../src/render/hub.ts';
 import { createHub } from '../../src/render/hub.ts';
 import type { LoggedEvent } from '../../src/render/journal.ts';
-import type { Links } from '../../src/render/present.ts';
+import type { Links } from '../../src/render/links.ts';
 
 const IMAGE = 'c'.repeat(64);
 

@@ -1,3 +1,6 @@
+import { getEventListeners } from 'node:events';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../src/errors.ts';
@@ -426,5 +429,37 @@ describe('images and generators', () => {
       capabilities: { controlnet_depth: true, image_to_image: false, negative_prompts: true, batch: true },
     });
     expect(list.find(({ name }) => name === 'mock')).toMatchObject({ default: false, queued: 0, running: 0 });
+  });
+});
+
+describe('a request that was accepted before', () => {
+  it('is known although its input file is gone by now', async () => {
+    const { app, renders, submit, generator } = await startStepped({ config: { inputs: { file_roots: ['/'] } } });
+    const file = join(app.dir, 'depth.png');
+    await writeFile(file, Buffer.from(await png('grey'), 'base64'));
+    const caller = CORE;
+    const request = { request_id: 'once', depth_map: { uri: `file://${file}` }, ...PLACE };
+    const first = await submit(request, { caller, mode: 'tolerant' });
+    (await generator.call(1)).finish();
+    await renders.wait(first.render.id, 'bus', 60_000);
+    await rm(file);
+    const again = await submit(request, { caller, mode: 'tolerant' });
+    expect(again).toMatchObject({
+      kind: 'known',
+      render: { id: first.render.id },
+      replay: [{ event: { type: 'ImageReady' } }],
+    });
+    const other = { ...request, prompt: 'another' };
+    await expectCode(submit(other, { caller, mode: 'tolerant' }), 'uri_not_allowed');
+  });
+
+  it('leaves nothing behind on the signal of one who waited', async () => {
+    const { renders, submit, generator } = await startStepped();
+    const { render } = await submit();
+    const leaving = new AbortController();
+    const waiting = renders.wait(render.id, 'ann', 60_000, leaving.signal);
+    (await generator.call(1)).finish();
+    await waiting;
+    expect(getEventListeners(leaving.signal, 'abort')).toEqual([]);
   });
 });

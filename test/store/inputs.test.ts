@@ -176,7 +176,15 @@ test.for(['http://127.0.0.1/a.png', 'HTTPS://example.org/a.png'])('the web addre
 
 test('a source with neither key is an invalid request', async () => {
   const { accept } = await setUp();
-  await refused(accept({}), 'invalid_request', 'depth_map', /either image_data or uri/);
+  for (const source of [{}, { image_data: null }, { image_data: null, uri: null }])
+    await refused(accept(source), 'invalid_request', 'depth_map', /either image_data or uri/);
+});
+
+test('null is as good as absent', async () => {
+  const { accept, root } = await setUp();
+  await writeFile(join(root, 'a.png'), png);
+  const byFile = await accept({ image_data: null, uri: join(root, 'a.png') });
+  expect(await accept({ image_data: png.toString('base64'), uri: null })).toEqual(byFile);
 });
 
 test('an image that comes as data and as a file is stored once', async () => {

@@ -1,7 +1,7 @@
 /**
  * The journal's schema, one step a version; `PRAGMA user_version` says how many a file has had. Steps are only ever
  * added. Times are ms since 1970. A render is what a caller asked for, a work what a generator does about it.
- * A caller's `request_id` is kept as JSON: any string comes back verbatim from it, half a surrogate pair too.
+ * A caller's `request_id` is kept as JSON, which gives every string back verbatim, half a surrogate pair too.
  */
 export const MIGRATIONS: readonly string[] = [
   `

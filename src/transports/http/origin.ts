@@ -23,7 +23,7 @@ export function createOriginCheck(allowed: ReadonlySet<string>) {
 /** Lets pages of these origins read answers as well (CORS), and answers what their browsers ask before a request. */
 export async function answerOrigins(app: FastifyInstance, allowed: ReadonlySet<string>): Promise<void> {
   await app.register(cors, {
-    origin: async (origin) => origin !== undefined && allowed.has(origin),
+    origin: async (origin: string | undefined) => origin !== undefined && allowed.has(origin),
     methods: ['GET', 'HEAD', 'POST', 'DELETE'],
     allowedHeaders: ['content-type', 'prefer', 'idempotency-key', 'authorization'],
     exposedHeaders: ['location', 'retry-after', 'etag', 'x-request-id'],

@@ -143,8 +143,8 @@ function requestIds(): () => string {
   };
 }
 
-/** Starts to listen; resolves with the port. Throws `port_in_use` naming the address. */
-export async function listen(app: HttpServer, { host, port }: Config['http']): Promise<number> {
+/** Starts to listen; resolves with the address, as in `http://127.0.0.1:8080`. Throws `port_in_use` naming the port. */
+export async function listen(app: HttpServer, { host, port }: Config['http']): Promise<string> {
   try {
     await app.listen({ host, port });
   } catch (error) {
@@ -158,7 +158,14 @@ export async function listen(app: HttpServer, { host, port }: Config['http']): P
     throw error;
   }
   const address = (app.server as Server).address();
-  return typeof address === 'object' && address !== null ? address.port : port;
+  const actual = typeof address === 'object' && address !== null ? address.port : port;
+  return `http://${hostInUrl(host)}:${actual}`;
+}
+
+/** A host as it stands in a URL; a wildcard is reachable at loopback at least. */
+function hostInUrl(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
 }
 
 function pathOf({ url }: IncomingMessage): string {
