@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
 import { configSchema } from '../../src/config/schema.ts';
 import { AppError } from '../../src/errors.ts';
@@ -14,6 +15,9 @@ import type { BusTransport } from '../../src/transports/zeromq.ts';
 import { createBusTransport } from '../../src/transports/zeromq.ts';
 import type { CorePeer } from '../fakes/core-peer.ts';
 import { pythonRenderRequest, startCorePeer } from '../fakes/core-peer.ts';
+
+/** One character more than a request_id may have. */
+const LONG_ID = 'x'.repeat(4097);
 
 const cleanup: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -111,12 +115,14 @@ async function startTransport(
 ) {
   const counts: string[] = [];
   const lines: string[] = [];
+  const logged: object[] = [];
   const changed = new Set<() => void>();
   const notify = () => {
     for (const listener of changed) listener();
   };
   renderer.onCall = notify;
-  const note = (level: string) => (_: object, message: string) => {
+  const note = (level: string) => (about: object, message: string) => {
+    logged.push(about);
     lines.push(`${level} ${message}`);
     notify();
   };
@@ -143,7 +149,7 @@ async function startTransport(
       changed.add(look);
       look();
     });
-  return { transport, renderer, counts, lines, until };
+  return { transport, renderer, counts, lines, logged, until };
 }
 
 const isUp = (transport: BusTransport) => () => transport.status().state === 'up';
@@ -256,6 +262,18 @@ test.each(['ü 🌊\u2028"\\', '\u0000', 'a/../b', ' ', 'x'.repeat(4096)])(
     expect((await peer.next()).request_id).toBe(id);
   },
 );
+
+test('a request_id that is too long comes back whole, and is cut off in the log', async () => {
+  const peer = await startPeer();
+  const { renderer, logged } = await startTransport(peer);
+  await peer.send(pythonRenderRequest({ request_id: LONG_ID }));
+  const { request_id, message } = await peer.next();
+  expect(request_id).toBe(LONG_ID);
+  expect(message).toBe('request_id: must be text of 1 to 4096 characters');
+  expect(renderer.calls).toEqual([]);
+  expect(logged).toContainEqual(expect.objectContaining({ request_id: 'x'.repeat(200), code: 'invalid_request' }));
+  expect(logged.filter((about) => inspect(about, { maxStringLength: Infinity }).includes(LONG_ID))).toEqual([]);
+});
 
 test('what the core of renders throws becomes an Alert, and the unexpected does not stop the bus or leak', async () => {
   const peer = await startPeer();

@@ -7,10 +7,14 @@ export interface Call {
   readonly call: unknown;
 }
 
-/** How one operation went. `detail` is for the log only. */
-export type Reply =
-  | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly code: ErrorCode; readonly detail: string };
+/** Why something went wrong. `detail` is for the log only. */
+export interface Failure {
+  readonly code: ErrorCode;
+  readonly detail: string;
+}
+
+/** How one operation went. */
+export type Reply = { readonly ok: true; readonly value: unknown } | ({ readonly ok: false } & Failure);
 
 /** The replies to a batch, in its order, and the events that it wrote; both after the commit. */
 export interface BatchReply {
@@ -21,4 +25,4 @@ export interface BatchReply {
 /** The first message of the thread. */
 export type WorkerStart =
   | { readonly kind: 'ready'; readonly logId: string; readonly lastSeq: number }
-  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly detail: string };
+  | ({ readonly kind: 'failed' } & Failure);

@@ -5,8 +5,9 @@ import { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { ErrorCode } from '../../errors.ts';
 import type { LoggedEvent } from '../journal.ts';
+import { createBatches } from './batches.ts';
 import { createOperations } from './operations.ts';
-import type { BatchReply, Call, Reply, WorkerStart } from './protocol.ts';
+import type { Call, Failure, WorkerStart } from './protocol.ts';
 import { MIGRATIONS } from './schema.ts';
 
 // SQLite's result codes: https://www.sqlite.org/rescode.html
@@ -74,10 +75,7 @@ function tidy(database: DatabaseSync): void {
 function serve({ database, lock }: Open): void {
   const written: LoggedEvent[] = [];
   const operations = createOperations(database, written);
-  const begin = database.prepare('BEGIN IMMEDIATE');
-  const commitAll = database.prepare('COMMIT');
-  const savepoint = database.prepare('SAVEPOINT one_call');
-  const release = database.prepare('RELEASE one_call');
+  const commit = createBatches({ database, written, operations, describe });
   port?.on('message', (message: { calls: readonly Call[] } | 'close') => {
     if (message === 'close') {
       tidy(database);
@@ -89,46 +87,19 @@ function serve({ database, lock }: Open): void {
     port.postMessage(commit(message.calls));
   });
   const logId = database.prepare(`SELECT value FROM meta WHERE key = 'log_id'`).get()?.value;
-  const lastSeq = database.prepare('SELECT max(seq) AS seq FROM events').get()?.seq ?? 0;
+  // The newest number that was given, even if its event is gone by now.
+  const lastSeq = database.prepare(`SELECT seq FROM sqlite_sequence WHERE name = 'events'`).get()?.seq ?? 0;
   port?.postMessage({ kind: 'ready', logId: String(logId), lastSeq: Number(lastSeq) } satisfies WorkerStart);
-
-  /** Group commit: every call of the batch has its own savepoint, and all become durable together. */
-  function commit(calls: readonly Call[]): BatchReply {
-    written.length = 0;
-    try {
-      begin.run();
-      const replies = calls.map(answer);
-      commitAll.run();
-      return { replies, events: [...written] };
-    } catch (error) {
-      if (database.isTransaction) database.exec('ROLLBACK');
-      const failure: Reply = { ok: false, ...describe(error, 'storage_failed') };
-      return { replies: calls.map(() => failure), events: [] };
-    }
-  }
-
-  function answer({ operation, call }: Call): Reply {
-    const mark = written.length;
-    savepoint.run();
-    try {
-      // Each operation takes its own kind of call; the client's types pair them.
-      const value = (operations[operation] as (call: unknown) => unknown)(call);
-      release.run();
-      return { ok: true, value };
-    } catch (error) {
-      // A full disk can end the whole transaction, savepoints included: then no call of the batch stands.
-      if (!database.isTransaction) throw error;
-      database.exec('ROLLBACK TO one_call; RELEASE one_call');
-      written.length = mark;
-      return { ok: false, ...describe(error, sqliteCode(error) === undefined ? 'internal' : 'storage_failed') };
-    }
-  }
 }
 
-function describe(error: unknown, otherwise: ErrorCode): { code: ErrorCode; detail: string } {
+/** What the other side is told of an error; `otherwise` when it was none of SQLite's. */
+function describe(error: unknown, otherwise: ErrorCode): Failure {
   const detail = error instanceof Error ? error.message : String(error);
   if (error instanceof Refusal) return { code: error.code, detail };
-  return { code: sqliteCode(error) === SQLITE_FULL ? 'storage_full' : otherwise, detail };
+  const code = sqliteCode(error);
+  if (code === undefined) return { code: otherwise, detail };
+  if (code === SQLITE_FULL) return { code: 'storage_full', detail };
+  return { code: otherwise === 'internal' ? 'storage_failed' : otherwise, detail };
 }
 
 /** The primary result code when SQLite itself threw. */

@@ -51,7 +51,9 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
   const origins = originsOf(config.allowed_origins);
   const app = fastify({
     loggerInstance: log,
-    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'http_request_id' }),
+    logController: new LogController({ disableRequestLogging: true }),
+    // A logger for each request would cost more than most requests do; what is logged names its request itself.
+    childLoggerFactory: (logger) => logger,
     bodyLimit: Math.floor(config.max_body_mb * MIB),
     genReqId: requestIds(),
     forceCloseConnections: 'idle',
@@ -181,8 +183,9 @@ async function answerError(thrown: unknown, request: FastifyRequest, reply: Fast
   const error = fromHttpError(thrown, request.routeOptions?.bodyLimit);
   const named = z.object({ request_id: renderRequestFields.request_id.schema }).safeParse(request.body);
   const problem = toProblem(error, named.data?.request_id ?? request.id);
-  if (problem.status >= 500) request.log.error({ err: thrown, code: error.code }, 'a request failed');
-  else request.log.debug({ err: thrown, code: error.code }, 'a request was refused');
+  const about = { err: thrown, code: error.code, http_request_id: request.id };
+  if (problem.status >= 500) request.log.error(about, 'a request failed');
+  else request.log.debug(about, 'a request was refused');
   if (error.retryAfterMs !== undefined) void reply.header('retry-after', Math.ceil(error.retryAfterMs / 1000));
   // Serialised here: the route's own schema describes its good answers only.
   return reply.code(problem.status).type(PROBLEM_TYPE).serializer(JSON.stringify).send(problem);
