@@ -20,7 +20,8 @@ export const DEFAULT_QUALITY = { png: 100, jpeg: 90, webp: 88, avif: 65 } as con
   number
 >;
 
-const notEmpty = z.string({ error: 'must be text that is not empty' }).min(1, { error: 'must not be empty' });
+const NOT_EMPTY = 'must be text that is not empty';
+const notEmpty = z.string({ error: NOT_EMPTY }).min(1, { error: NOT_EMPTY });
 
 /** An input image: exactly one of the two keys; the other may be null, as typed clients write it. */
 export const imageSource = z
@@ -40,6 +41,10 @@ export const imageSource = z
 export type ImageSource = z.infer<typeof imageSource>;
 
 const side = integer(MIN_SIDE, MAX_SIDE);
+
+const REQUEST_ID = 'must be text of 1 to 128 characters of A-Z a-z 0-9 . _ : -';
+const LORAS = 'must be a list of at most 16 objects {path, scale}';
+const SECONDS = 'must be a number of seconds above 0 and at most 86400';
 
 /** The words for a value that is wrong, or that is missing where it must not. */
 function wrong(message: string) {
@@ -85,10 +90,6 @@ interface Field {
 function field<S extends z.ZodType>(schema: S, coercion: Coercion = 'none', experimance = false) {
   return { schema, coercion, experimance } satisfies Field;
 }
-
-const REQUEST_ID = 'must be text of 1 to 128 characters of A-Z a-z 0-9 . _ : -';
-const LORAS = 'must be a list of at most 16 objects {path, scale}';
-const SECONDS = 'must be a number of seconds above 0 and at most 86400';
 
 function experimance<S extends z.ZodType>(schema: S, coercion: Coercion = 'none') {
   return field(schema, coercion, true);

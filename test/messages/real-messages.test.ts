@@ -12,8 +12,14 @@ import { startApp } from '../helper.ts';
 describe('what a real server says', () => {
   it('fits the schemas of events, every type of them and nothing beside', async () => {
     const stepped = new SteppedGenerator();
-    const app = await startApp({ overrides: { generators: new Map([['stepped', stepped]]) } });
+    const late = new SteppedGenerator('late');
+    const begin = Promise.withResolvers<void>();
+    late.start = () => begin.promise;
+    const generators = new Map([stepped, late].map((each) => [each.name, each]));
+    const app = await startApp({ overrides: { generators } });
     const client = await app.listen();
+    begin.resolve();
+    await client.until(({ type, generator }) => type === 'GeneratorState' && generator === 'late');
     const ask = (body: object) => app.call('POST', '/v1/renders', { prompt: 'a', generator: 'stepped', ...body });
 
     await ask({ era: 'wilderness', biome: 'desert', num_images: 2 });

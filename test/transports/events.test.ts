@@ -51,7 +51,7 @@ async function startStream() {
     closeSockets: () => stream.close(),
   });
   addEventRoutes(http, stream);
-  const url = `http://127.0.0.1:${await listen(http, config)}`;
+  const url = await listen(http, config);
   let stopped: Promise<void> | undefined;
   const stop = () => {
     stopped ??= clock.run(http.close().then(() => undefined));

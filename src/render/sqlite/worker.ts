@@ -88,7 +88,8 @@ function serve({ database, lock }: Open): void {
   });
   const logId = database.prepare(`SELECT value FROM meta WHERE key = 'log_id'`).get()?.value;
   // The newest number that was given, even if its event is gone by now.
-  const lastSeq = database.prepare(`SELECT seq FROM sqlite_sequence WHERE name = 'events'`).get()?.seq ?? 0;
+  const lastSeq =
+    database.prepare(`SELECT CAST(seq AS REAL) AS seq FROM sqlite_sequence WHERE name = 'events'`).get()?.seq ?? 0;
   port?.postMessage({ kind: 'ready', logId: String(logId), lastSeq: Number(lastSeq) } satisfies WorkerStart);
 }
 
