@@ -16,6 +16,7 @@ import { systemClock } from './render/clock.ts';
 import { createHub } from './render/hub.ts';
 import type { Journal } from './render/journal.ts';
 import { createLinks } from './render/links.ts';
+import { createRetention } from './render/retention.ts';
 import { createRunner } from './render/runner.ts';
 import type { RenderService } from './render/service.ts';
 import { createRenderService } from './render/service.ts';
@@ -36,6 +37,8 @@ export const SERVER = `experimance-image-server/${packageJson.version}`;
 
 /** Most pixels, and most bytes, of an image in a folder of the operator's: 2^28. */
 const OPERATORS_LIMIT = 2 ** 28;
+
+const DAY_MS = 86_400_000;
 
 /** What a test may put in the place of a part; by default the real ones. */
 export interface Overrides {
@@ -110,6 +113,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     project: PROJECTS[config.bus.project],
     busFormat: config.bus.output_format,
     maxQueued: config.queue.max_length,
+    store,
     links,
     clock,
     log,
@@ -118,7 +122,8 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   const metrics = createMetrics({
     generators: [...generators.keys()],
     queueStats: () => journal.queueStats({}),
-    onTrouble: (error) => log.error({ err: error }, 'the metrics of the queues could not be read'),
+    storeUsage: () => journal.storeUsage({}),
+    onTrouble: (error) => log.error({ err: error }, 'the journal could not be asked for metrics'),
     lastSeq: () => journal.lastSeq,
     subscribers: () => ({ websocket: stream.clients }),
     now: clock.now,
@@ -133,6 +138,16 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     server: SERVER,
     onDrop: (kind) => metrics.onSubscriberDrop('websocket', kind),
     onClose: metrics.onSubscriberClose,
+  });
+  const retention = createRetention({
+    journal,
+    store,
+    maxBytes: config.max_cache_size_gb * 2 ** 30,
+    pinMs: config.cache.pin_s * 1000,
+    maxAgeMs: config.cache.max_age_days === undefined ? undefined : config.cache.max_age_days * DAY_MS,
+    clock,
+    log,
+    onEvicted: metrics.onEvicted,
   });
   const bus = createBus(config, renders, log, metrics.onBusMessage);
   parts.defer(() => bus?.close());
@@ -166,6 +181,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   if (recovered.requeued + recovered.failed > 0) log.warn(recovered, 'renders were running when the server last died');
   links.base = await listen(http, config.http);
   await bus?.start();
+  parts.defer(retention.start());
   for (const [name, { generator }] of generators) void startGenerator(name, generator);
   log.info({ url: links.base, data_dir: config.data_dir, cache_dir: config.cache_dir }, 'the server is ready');
 

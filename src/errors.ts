@@ -22,6 +22,7 @@ export const ERRORS = {
   method_not_allowed: { title: 'The method is not allowed here', retryable: false },
   render_not_found: { title: 'There is no such render', retryable: false },
   image_not_found: { title: 'There is no such image', retryable: false },
+  image_evicted: { title: 'The image is not kept any more', retryable: false },
   // What the server cannot do now.
   queue_full: { title: 'The queue is full', retryable: true },
   draining: { title: 'The server is stopping', retryable: true },

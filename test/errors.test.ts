@@ -174,6 +174,12 @@ const PROVOKE = {
   method_not_allowed: () => get('/v1/renders', 'DELETE'),
   render_not_found: () => get('/v1/renders/none'),
   image_not_found: () => get(`/v1/images/${'0'.repeat(64)}`),
+  async image_evicted() {
+    const app = await startApp();
+    const { body } = await app.render({ prompt: 'a', width: 64, height: 64 });
+    await rm(body.images[0].uri.slice('file://'.length));
+    return http(await app.call('GET', `/v1/images/${body.images[0].image_id}`));
+  },
   async queue_full() {
     const { app, stepped } = await startStepped();
     await app.call('POST', '/v1/renders', { prompt: 'runs' });

@@ -12,6 +12,11 @@ const seconds = z.number().positive().max(MAX_SECONDS);
 export const configSchema = z.strictObject({
   cache_dir: z.string().min(1).default('images').describe('Folder of the images; relative to the working directory'),
   data_dir: z.string().min(1).default('data').describe('Folder of the journal; one process at a time'),
+  max_cache_size_gb: z
+    .number()
+    .positive()
+    .default(2.0)
+    .describe('Most that images and inputs may take, in GiB; beyond it the least recently used go, down to 80 %'),
   log_level: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
@@ -98,6 +103,18 @@ export const configSchema = z.strictObject({
   queue: z
     .strictObject({
       max_length: z.int().min(1).default(1000).describe('Most renders that may wait'),
+    })
+    .prefault({}),
+  cache: z
+    .strictObject({
+      pin_s: z.number().min(0).max(86_400).default(600).describe('Seconds that an image is safe after its last use'),
+      max_age_days: z
+        .number()
+        .positive()
+        .max(36_500)
+        .optional()
+        .meta({ examples: [90] })
+        .describe('Days that an image may stay unused; without it, as long as there is room'),
     })
     .prefault({}),
   inputs: z

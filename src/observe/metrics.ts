@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { EVENT_TYPES } from '../messages/events.ts';
 import type { AttemptOutcome } from '../messages/outputs.ts';
 import type { PublishedEvent } from '../render/hub.ts';
-import type { QueueStats } from '../render/journal.ts';
+import type { QueueStats, StoreUsage } from '../render/journal.ts';
 
 const PREFIX = 'image_server_';
 
@@ -17,6 +17,7 @@ export interface MetricSources {
   readonly generators: readonly string[];
   queueStats(): Promise<readonly QueueStats[]>;
   lastSeq(): number;
+  storeUsage(): Promise<StoreUsage>;
   /** Open connections by transport. */
   subscribers(): Readonly<Record<string, number>>;
   /** Hears why the queues could not be looked at. */
@@ -33,6 +34,7 @@ export interface Metrics {
   onEvent(event: PublishedEvent): void;
   onHttp(request: { method: string; route: string; status: number; seconds: number }): void;
   onBusMessage(message: { direction: string; type: string; outcome: string }): void;
+  onEvicted(file: { kind: 'image' | 'input' }): void;
   onSubscriberDrop(transport: string, kind: string): void;
   onSubscriberClose(reason: string): void;
   /** The exposition and its content type. */
@@ -59,6 +61,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   const wait = histogram('queue_wait_seconds', 'Time from acceptance to first start', ['generator'], RENDER_SECONDS);
   const attempts = counter('attempts_total', 'Attempts that ended, by outcome', ['generator', 'outcome']);
   const events = counter('events_total', 'Events of the log', ['type']);
+  const evictions = counter('evictions_total', 'Files that the image store gave up', ['kind']);
   const drops = counter('subscriber_drops_total', 'Messages that a slow subscriber missed', ['transport', 'kind']);
   const closes = counter('subscriber_closes_total', 'Event connections that ended, by reason', ['reason']);
   const bus = counter('bus_messages_total', 'Messages of the bus', ['direction', 'type', 'outcome']);
@@ -98,6 +101,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     },
     onHttp: ({ method, route, status, seconds }) => http.observe({ method, route, status: String(status) }, seconds),
     onBusMessage: (labels) => bus.inc(labels),
+    onEvicted: ({ kind }) => evictions.inc({ kind }),
     onSubscriberDrop: (transport, kind) => drops.inc({ transport, kind }),
     onSubscriberClose: (reason) => closes.inc({ reason }),
     scrape: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
@@ -107,20 +111,20 @@ export function createMetrics(sources: MetricSources): Metrics {
 type About = (name: string, help: string) => { name: string; help: string; registers: Registry[] };
 
 function addGauges(about: About, sources: MetricSources): void {
-  let look: Promise<readonly QueueStats[] | undefined> | undefined;
-  /** One look for all gauges of a scrape. A journal in trouble must not hide the other metrics: they are needed then. */
-  const lookAtQueues = () => {
-    look ??= sources
-      .queueStats()
-      .catch((error: unknown) => {
-        sources.onTrouble(error);
-        return undefined;
-      })
-      .finally(() => {
-        look = undefined;
-      });
-    return look;
+  const lookAtQueues = shared(sources.queueStats, sources.onTrouble);
+  const lookAtStore = shared(sources.storeUsage, sources.onTrouble);
+  const ofStore = (name: string, help: string, read: (usage: StoreUsage) => number) => {
+    const gauge: Gauge = new Gauge({
+      ...about(name, help),
+      async collect() {
+        const usage = await lookAtStore();
+        if (usage === undefined) gauge.reset();
+        else gauge.set(read(usage));
+      },
+    });
   };
+  ofStore('cache_bytes', 'Bytes of images and inputs that are kept', ({ bytes }) => bytes);
+  ofStore('cache_images', 'Images and inputs that are kept', ({ files }) => files);
   const perGenerator = (name: string, help: string, read: (stats: QueueStats | undefined) => number) => {
     const gauge: Gauge<'generator'> = new Gauge({
       ...about(name, help),
@@ -159,4 +163,20 @@ function addGauges(about: About, sources: MetricSources): void {
     { version: sources.version, node: sources.nodeVersion },
     1,
   );
+}
+
+/** One look for all gauges of a scrape. A journal in trouble must not hide the other metrics: they are needed then. */
+function shared<T>(ask: () => Promise<T>, onTrouble: (error: unknown) => void): () => Promise<T | undefined> {
+  let look: Promise<T | undefined> | undefined;
+  return () => {
+    look ??= ask()
+      .catch((error: unknown) => {
+        onTrouble(error);
+        return undefined;
+      })
+      .finally(() => {
+        look = undefined;
+      });
+    return look;
+  };
 }

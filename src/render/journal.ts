@@ -55,6 +55,8 @@ export interface NewRender extends Caller {
   readonly createdAt: number;
   readonly workId: string;
   readonly spec: WorkSpec;
+  /** Its input images, as they lie in the store. */
+  readonly inputs: readonly { readonly imageId: string; readonly bytes: number }[];
 }
 
 /** One try of a generator. */
@@ -74,6 +76,29 @@ export interface ImageRecord {
   readonly format: ImageFormat;
   readonly width: number;
   readonly height: number;
+  readonly bytes: number;
+  /** When its file was given up, if it was. */
+  readonly evictedAt?: number | undefined;
+}
+
+/** What of the image store may go: beyond `maxBytes`, down to `targetBytes`, least recently used first. */
+export interface EvictionLimits {
+  readonly maxBytes: number;
+  readonly targetBytes: number;
+  /** What was used since then stays, whatever the size. */
+  readonly keepSince: number;
+  /** What was not used since then goes, whatever the size. */
+  readonly dropBefore?: number | undefined;
+}
+
+/** A file that the journal has given up; it may now be deleted. */
+export type EvictedFile =
+  | { readonly kind: 'image'; readonly imageId: string; readonly format: ImageFormat }
+  | { readonly kind: 'input'; readonly imageId: string };
+
+/** What lies in the image store: finished images and inputs. */
+export interface StoreUsage {
+  readonly files: number;
   readonly bytes: number;
 }
 
@@ -190,6 +215,14 @@ export interface JournalOperations {
   };
   /** By the server's id, else by a caller's `request_id`, the given owner's first. */
   findRender(call: { id: string; owner: string }): RenderRecord | undefined;
+  /** Notes that images were looked at, to the minute. */
+  touch(call: { imageIds: readonly string[]; at: number }): void;
+  /**
+   * Gives up files by these limits, some hundred at a time: call it until it gives up none. An input that somebody
+   * still waits for stays.
+   */
+  evict(call: { limits: EvictionLimits; at: number }): readonly EvictedFile[];
+  storeUsage(call: Record<string, never>): StoreUsage;
   findImage(call: { imageId: string }): ImageRecord | undefined;
   /** Notes an event that is about no render. */
   note(call: { event: NewEvent; at: number }): void;

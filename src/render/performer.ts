@@ -1,7 +1,7 @@
 import { AppError, asAppError } from '../errors.ts';
 import type { GeneratedImage, ImageGenerator, InputImage, Work } from '../generators/generator.ts';
 import type { AttemptOutcome } from '../messages/outputs.ts';
-import type { ImageStore } from '../store/image-store.ts';
+import type { Hold, ImageStore } from '../store/image-store.ts';
 import type { Images } from '../store/images.ts';
 import type { Clock } from './clock.ts';
 import type { Hub } from './hub.ts';
@@ -49,18 +49,20 @@ export function createPerformer(options: PerformerOptions): Perform {
     const timers = claimed.waiters.map((waiter) =>
       clock.after(Math.max(0, waiter.timeoutMs - waiter.spentMs), () => void expire(waiter)),
     );
+    const hold = store.hold();
     try {
-      const rendered = await render(generator, job);
+      const rendered = await render(generator, job, hold);
       const counted = await end(job, { kind: 'succeeded', ...rendered });
       if (counted) await pointLatestAt(rendered.images.at(-1), claimed);
     } catch (error) {
       await fail(job, error);
     } finally {
       for (const cancel of timers) cancel();
+      hold.release();
     }
   }
 
-  async function render(generator: ImageGenerator, job: Running) {
+  async function render(generator: ImageGenerator, job: Running, hold: Hold) {
     const { claimed, abort } = job;
     const work = await loadWork(claimed.workId, claimed.spec);
     abort.signal.throwIfAborted();
@@ -80,7 +82,7 @@ export function createPerformer(options: PerformerOptions): Perform {
     const drawn = clock.elapsed();
     const stored: RenderImage[] = [];
     for (const image of generated) {
-      stored.push(await keep(image, claimed.spec));
+      stored.push(await keep(image, claimed.spec, hold));
       throwIfNobodyWaits(abort.signal);
     }
     options.onDrawn(claimed.generator, drawn - started);
@@ -100,9 +102,10 @@ export function createPerformer(options: PerformerOptions): Perform {
     };
   }
 
-  async function keep(image: GeneratedImage, { outputFormat: format, quality }: WorkSpec): Promise<RenderImage> {
+  async function keep(image: GeneratedImage, spec: WorkSpec, hold: Hold): Promise<RenderImage> {
+    const { outputFormat: format, quality } = spec;
     const { bytes, width, height } = await images.encode(image, { format, quality });
-    const saved = await store.save(bytes, format);
+    const saved = await store.save(bytes, format, hold);
     return { imageId: saved.imageId, format, width, height, bytes: saved.bytes, seed: image.seed };
   }
 

@@ -6,6 +6,7 @@ import type { ImageFormat, ImageSource } from '../messages/fields.ts';
 import type { ProjectRules } from '../messages/projects.ts';
 import type { AcceptedRequest } from '../messages/render.ts';
 import type { RenderRequest } from '../messages/render-request.ts';
+import type { Hold } from '../store/image-store.ts';
 import type { Clock } from './clock.ts';
 import type { Caller, NewRender } from './journal.ts';
 import type { InputIds, Mode } from './resolve.ts';
@@ -13,12 +14,15 @@ import { acceptedRequest, checkPlace, fitToGenerator, hashBody, resolveWork } fr
 
 const INPUT_FIELDS = ['reference_image', 'depth_map', 'mask'] as const;
 
-/** Reads an input image, checks it and keeps it. `path` names the field in errors. */
+type KeptInputs = { [F in (typeof INPUT_FIELDS)[number]]?: { imageId: string; bytes: number } };
+
+/** Reads an input image, checks it and keeps it, at least until the hold is released. `path` names the field in errors. */
 export type AcceptInput = (
   source: ImageSource,
   rules: { files: boolean },
   path: string,
-) => Promise<{ imageId: string }>;
+  hold: Hold,
+) => Promise<{ imageId: string; bytes: number }>;
 
 /** A request at the door. */
 export interface Submission {
@@ -44,15 +48,18 @@ export function createPreparation(options: PreparationOptions) {
   const { generators, clock } = options;
 
   /**
-   * Makes every choice that the request leaves open, and keeps its input images. Throws `invalid_request`,
+   * Makes every choice that the request leaves open, and keeps its input images, which the hold must keep until the
+   * journal has them. Throws `invalid_request`,
    * `unknown_generator`, `unsupported_field`, `generator_unavailable`, `invalid_image`, `uri_not_allowed`,
    * `storage_full` or `storage_failed`.
    */
-  async function prepare({ caller, request, mode, ignored = [] }: Submission): Promise<NewRender> {
+  async function prepare(submission: Submission, hold: Hold): Promise<NewRender> {
+    const { caller, request, mode, ignored = [] } = submission;
     const { served, name } = chosen(request);
     checkPlace(request, options.project, caller.door);
     const fitted = fitToGenerator(request, name, served.generator.capabilities, mode);
-    const inputs = await keepInputs(request, caller, mode);
+    const kept = await keepInputs(submission, hold);
+    const inputs = idsOf(kept);
 
     const id = uuidv7();
     const accepted = acceptedRequest(request, inputs);
@@ -73,6 +80,7 @@ export function createPreparation(options: PreparationOptions) {
       spec: resolveWork(fitted.request, usedInputs(fitted.request, inputs), served.generator.sizes, {
         outputFormat: caller.door === 'bus' ? options.busFormat : 'png',
       }),
+      inputs: Object.values(kept),
     };
   }
 
@@ -92,30 +100,37 @@ export function createPreparation(options: PreparationOptions) {
   }
 
   /** Every input image is checked and durable before the render is accepted: it must survive a crash as well. */
-  async function keepInputs(request: RenderRequest, { door }: Caller, mode: Mode): Promise<InputIds> {
-    const rules = { files: door === 'bus' && mode === 'tolerant' };
-    const keep = async (field: 'reference_image' | 'depth_map' | 'mask') => {
+  async function keepInputs({ caller, request, mode }: Submission, hold: Hold): Promise<KeptInputs> {
+    const rules = { files: caller.door === 'bus' && mode === 'tolerant' };
+    const kept: KeptInputs = {};
+    for (const field of INPUT_FIELDS) {
       const source = request[field];
-      return source === undefined ? {} : { [field]: (await options.acceptInput(source, rules, field)).imageId };
-    };
-    return { ...(await keep('reference_image')), ...(await keep('depth_map')), ...(await keep('mask')) };
+      if (source !== undefined) kept[field] = await options.acceptInput(source, rules, field, hold);
+    }
+    return kept;
   }
 
   /**
    * SHA-256 (hex) of what the caller asks for; see `hashBody`. Input images that cannot be read any more, such as files
    * that are gone by now, count as those of the `earlier` request.
    */
-  async function hashRequest({ caller, request, mode }: Submission, earlier: AcceptedRequest): Promise<string> {
-    const inputs = await keepInputs(request, caller, mode).catch((error: unknown) => {
+  async function hashRequest(submission: Submission, earlier: AcceptedRequest, hold: Hold): Promise<string> {
+    const { request } = submission;
+    try {
+      return hashBody(acceptedRequest(request, idsOf(await keepInputs(submission, hold))));
+    } catch (error) {
       if (!['invalid_image', 'uri_not_allowed'].includes(asAppError(error).code)) throw error;
-      return Object.fromEntries(
-        INPUT_FIELDS.filter((field) => request[field] !== undefined).map((field) => [field, earlier[field]?.image_id]),
-      );
-    });
-    return hashBody(acceptedRequest(request, inputs));
+      const named = INPUT_FIELDS.filter((field) => request[field] !== undefined);
+      const inputs = Object.fromEntries(named.map((field) => [field, earlier[field]?.image_id]));
+      return hashBody(acceptedRequest(request, inputs));
+    }
   }
 
   return { prepare, hashRequest };
+}
+
+function idsOf(kept: KeptInputs): InputIds {
+  return Object.fromEntries(Object.entries(kept).map(([field, { imageId }]) => [field, imageId]));
 }
 
 function usedInputs(request: RenderRequest, inputs: InputIds): InputIds {

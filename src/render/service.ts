@@ -1,5 +1,6 @@
 import { AppError, asAppError } from '../errors.ts';
 import type { CancelOutcome, GeneratorResource, RenderResource } from '../messages/render.ts';
+import type { Hold, ImageStore } from '../store/image-store.ts';
 import type { Hub, PublishedEvent } from './hub.ts';
 import type { ImageRecord, Journal, NewRender, RenderRecord } from './journal.ts';
 import type { Links } from './links.ts';
@@ -15,6 +16,7 @@ export interface RenderServiceOptions extends PreparationOptions {
   readonly hub: Hub;
   readonly runner: Runner;
   readonly maxQueued: number;
+  readonly store: Pick<ImageStore, 'hold'>;
   readonly links: Links;
   readonly log: Logger;
 }
@@ -46,24 +48,27 @@ export function createRenderService(options: RenderServiceOptions) {
    * `request_id_conflict`, `queue_full`, `draining`, `storage_full` or `storage_failed`.
    */
   async function submit(submission: Submission): Promise<Submitted> {
+    const hold = options.store.hold();
     try {
       if (draining) throw new AppError('draining', 'The server is stopping and takes no more renders.');
-      return await take(await preparation.prepare(submission));
+      return await take(await preparation.prepare(submission, hold));
     } catch (error) {
       // What was accepted once stays accepted, even where it would be refused today.
-      const known = asAppError(error).code === 'request_id_conflict' ? undefined : await findSame(submission);
+      const known = asAppError(error).code === 'request_id_conflict' ? undefined : await findSame(submission, hold);
       if (known === undefined) throw error;
       return { kind: 'known', render: present(known), replay: await lastEvents(known) };
+    } finally {
+      hold.release();
     }
   }
 
   /** The render that has the request's id already, if it is the same request. */
-  async function findSame(submission: Submission): Promise<RenderRecord | undefined> {
+  async function findSame(submission: Submission, hold: Hold): Promise<RenderRecord | undefined> {
     const { caller, request } = submission;
     if (request.request_id === undefined) return undefined;
     const known = await journal.findRender({ id: request.request_id, owner: caller.owner });
     if (known === undefined || known.owner !== caller.owner || known.requestId !== request.request_id) return undefined;
-    return known.bodyHash === (await preparation.hashRequest(submission, known.request)) ? known : undefined;
+    return known.bodyHash === (await preparation.hashRequest(submission, known.request, hold)) ? known : undefined;
   }
 
   async function take(render: NewRender): Promise<Submitted> {
@@ -149,10 +154,15 @@ export function createRenderService(options: RenderServiceOptions) {
     cancel,
     /** By the server's id or a caller's `request_id`. Throws `render_not_found`. */
     get: async (id: string, owner: string) => present(await find(id, owner)),
-    /** Throws `image_not_found`. */
+    /** Notes that the image was looked at. Throws `image_not_found` or `image_evicted`. */
     async image(imageId: string): Promise<ImageRecord> {
       const record = await journal.findImage({ imageId });
       if (record === undefined) throw new AppError('image_not_found', 'There is no image with this id.');
+      if (record.evictedAt !== undefined) throw evicted();
+      // Reading goes on while nothing can be written.
+      journal.touch({ imageIds: [imageId], at: clock.now() }).catch((error: unknown) => {
+        options.log.warn({ err: error, image_id: imageId }, 'the use of an image could not be noted');
+      });
       return record;
     },
     generators: listGenerators,
@@ -178,6 +188,10 @@ export function createRenderService(options: RenderServiceOptions) {
       for (const end of waits) end();
     },
   };
+}
+
+function evicted(): AppError {
+  return new AppError('image_evicted', 'The image was here, but its file has been given up.');
 }
 
 /** Whether an event is the last of its render. */

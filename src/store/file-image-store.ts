@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { AppError } from '../errors.ts';
 import type { ImageFormat } from '../messages/fields.ts';
 import { createDurableFiles, createTurns, hasCode, openRegular, storageError } from './durable-files.ts';
-import type { ImageStore, StoredFile } from './image-store.ts';
+import { createHolds } from './holds.ts';
+import type { Hold, ImageStore, StoredFile } from './image-store.ts';
 
 const EXTENSIONS: Readonly<Record<ImageFormat, string>> = {
   png: 'png',
@@ -27,6 +29,7 @@ export async function createFileImageStore(options: { dir: string }): Promise<Fi
   const dir = resolve(options.dir);
   const files = createDurableFiles(join(dir, 'tmp'));
   const linking = createTurns();
+  const holds = createHolds();
 
   function pathOf(imageId: string, format: ImageFormat): string {
     return `${join(dir, 'renders', folderOf(imageId), imageId)}.${EXTENSIONS[format]}`;
@@ -36,8 +39,13 @@ export async function createFileImageStore(options: { dir: string }): Promise<Fi
     return join(dir, 'inputs', folderOf(imageId), imageId);
   }
 
-  async function store(bytes: Uint8Array, pathFor: (imageId: string) => string): Promise<StoredFile> {
+  async function store(
+    bytes: Uint8Array,
+    pathFor: (imageId: string) => string,
+    hold: Hold | undefined,
+  ): Promise<StoredFile> {
     const imageId = createHash('sha256').update(bytes).digest('hex');
+    await holds.keep(pathFor(imageId), hold);
     await files.put(pathFor(imageId), bytes);
     return { imageId, bytes: bytes.length };
   }
@@ -45,8 +53,20 @@ export async function createFileImageStore(options: { dir: string }): Promise<Fi
   await files.sweep();
   return {
     pathOf,
-    save: async (bytes, format) => await store(bytes, (imageId) => pathOf(imageId, format)),
-    saveInput: async (bytes) => await store(bytes, inputPathOf),
+    save: async (bytes, format, hold) => await store(bytes, (imageId) => pathOf(imageId, format), hold),
+    saveInput: async (bytes, hold) => await store(bytes, inputPathOf, hold),
+    hold: holds.open,
+
+    async remove(file) {
+      const path = file.kind === 'image' ? pathOf(file.imageId, file.format) : inputPathOf(file.imageId);
+      return await holds.remove(path, async () => {
+        try {
+          await rm(path, { force: true });
+        } catch (error) {
+          throw storageError(error);
+        }
+      });
+    },
 
     async readInput(imageId) {
       const { handle } = await openImage(inputPathOf(imageId));

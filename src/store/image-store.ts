@@ -7,15 +7,29 @@ export interface StoredFile {
   readonly bytes: number;
 }
 
+/** Files that must not be removed yet, because nothing durable speaks of them so far. */
+export interface Hold {
+  release(): void;
+}
+
+/** A file of the store. */
+export type StoreFile =
+  | { readonly kind: 'image'; readonly imageId: string; readonly format: ImageFormat }
+  | { readonly kind: 'input'; readonly imageId: string };
+
 /** Bytes by the SHA-256 of their content, whole or not there at all. */
 export interface ImageStore {
   /**
    * Stores finished image bytes; resolves when they are durable. Equal bytes are stored once.
-   * Throws `storage_full` or `storage_failed`.
+   * A `hold` keeps the file from being removed until it is released. Throws `storage_full` or `storage_failed`.
    */
-  save(bytes: Uint8Array, format: ImageFormat): Promise<StoredFile>;
+  save(bytes: Uint8Array, format: ImageFormat, hold?: Hold): Promise<StoredFile>;
   /** Stores an input image's bytes, apart from finished images. Throws as `save`. */
-  saveInput(bytes: Uint8Array): Promise<StoredFile>;
+  saveInput(bytes: Uint8Array, hold?: Hold): Promise<StoredFile>;
+  /** A new hold, on nothing yet. */
+  hold(): Hold;
+  /** Deletes a file, unless it is held; says whether it is gone. Who reads it goes on reading. Throws `storage_failed`. */
+  remove(file: StoreFile): Promise<boolean>;
   /** An input image's bytes. Throws `image_not_found`. */
   readInput(imageId: string): Promise<Buffer>;
   /** A finished image's file, opened. Throws `image_not_found`. The caller closes it by ending the stream. */

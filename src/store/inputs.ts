@@ -3,17 +3,22 @@ import { AppError } from '../errors.ts';
 import type { ImageSource } from '../messages/fields.ts';
 import { readAllowedFile } from './allowed-files.ts';
 import { decodeImageData } from './image-data.ts';
-import type { ImageStore } from './image-store.ts';
+import type { Hold, ImageStore } from './image-store.ts';
 import type { Images } from './images.ts';
 
 /** Takes in the images that requests bring. */
 export interface InputReader {
   /**
    * Reads an image, decodes all of it and stores it, durably. `path` is the field's name; errors start with it.
-   * `rules.files` allows addresses of files, below the configured folders only.
+   * `rules.files` allows addresses of files, below the configured folders only. `hold` keeps the file until released.
    * Throws `invalid_image`, `uri_not_allowed`, `invalid_request` (neither key), `storage_full` or `storage_failed`.
    */
-  accept(source: ImageSource, rules: { readonly files: boolean }, path: string): Promise<{ readonly imageId: string }>;
+  accept(
+    source: ImageSource,
+    rules: { readonly files: boolean },
+    path: string,
+    hold?: Hold,
+  ): Promise<{ readonly imageId: string; readonly bytes: number }>;
 }
 
 /** What an input reader works with. */
@@ -29,15 +34,14 @@ export interface InputReaderOptions {
 /** The one way for images from outside into the store. */
 export function createInputReader({ images, store, maxBytes, fileRoots }: InputReaderOptions): InputReader {
   return {
-    async accept(source, rules, path) {
+    async accept(source, rules, path, hold) {
       const { field, bytes } = await read(source, rules, path);
       try {
         await images.inspect(bytes);
       } catch (error) {
         throw error instanceof AppError ? fieldError(error.code, field, error.message, error) : error;
       }
-      const { imageId } = await store.saveInput(bytes);
-      return { imageId };
+      return await store.saveInput(bytes, hold);
     },
   };
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Config } from '../config/schema.ts';
-import { AppError } from '../errors.ts';
+import { AppError, asAppError } from '../errors.ts';
 import type { ImageFormat } from '../messages/fields.ts';
 import { imageId } from '../messages/outputs.ts';
 import { cancelOutcome, generatorResource, renderResource } from '../messages/render.ts';
@@ -139,7 +139,7 @@ export function addRestRoutes(app: HttpServer, { renders, store, config }: RestO
             ),
           },
           304: z.undefined().describe('The caller has it already'),
-          ...problems(404, 422),
+          ...problems(404, 410, 422),
         },
       },
     },
@@ -148,7 +148,7 @@ export function addRestRoutes(app: HttpServer, { renders, store, config }: RestO
       const tag = `"${imageId}"`;
       const held = holds(request.headers['if-none-match'], tag);
       // Opened first, so that a file which is gone is not answered with a tag that caches keep for a year.
-      const file = held ? undefined : await store.open(imageId, format);
+      const file = held ? undefined : await store.open(imageId, format).catch(asEvicted);
       void reply.header('etag', tag).header('cache-control', 'public, max-age=31536000, immutable');
       if (file === undefined) return reply.code(304).send();
 
@@ -188,6 +188,12 @@ export function addRestRoutes(app: HttpServer, { renders, store, config }: RestO
       return found;
     },
   );
+}
+
+/** The journal knows the image, so it was here: somebody has deleted the file. */
+function asEvicted(error: unknown): never {
+  if (asAppError(error).code !== 'image_not_found') throw error;
+  throw new AppError('image_evicted', 'The image was here, but its file is gone.', { cause: error });
 }
 
 /** Whether an `If-None-Match` names the tag, strongly or weakly. */

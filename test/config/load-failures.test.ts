@@ -104,7 +104,9 @@ test('a key that resembles none is told with the known keys', () => {
     '[queue] weather: unknown key; known keys: --queue.max_length (flag --queue.weather)',
   ]);
   expect(problems(['--weather.tomorrow=fine']).join()).toContain('unknown key; known sections: [http], [auth], [bus]');
-  expect(problems(['--weather=fine']).join()).toContain('known keys: --cache_dir, --data_dir, --log_level; known sec');
+  expect(problems(['--weather=fine']).join()).toContain(
+    'known keys: --cache_dir, --data_dir, --max_cache_size_gb, --log_level; known sec',
+  );
 });
 
 test('an unknown section is one problem, with the nearest known section', () => {

@@ -153,6 +153,7 @@ describe('the metrics', () => {
     const metrics = createMetrics({
       generators: ['odd "name"\\\n'],
       queueStats: async () => [],
+      storeUsage: async () => ({ files: 2, bytes: 300 }),
       onTrouble: () => {},
       lastSeq: () => 0,
       subscribers: () => ({}),
@@ -173,6 +174,7 @@ describe('the metrics', () => {
     const metrics = createMetrics({
       generators: ['mock'],
       queueStats: () => Promise.reject(new Error('disk')),
+      storeUsage: async () => ({ files: 2, bytes: 300 }),
       onTrouble: (error) => trouble.push(error),
       lastSeq: () => 7,
       subscribers: () => ({ websocket: 3 }),
@@ -190,6 +192,7 @@ describe('the metrics', () => {
     const metrics = createMetrics({
       generators: ['mock'],
       queueStats: async () => [{ generator: 'mock', queued: 2, running: 1, oldestAt: 10_000 }],
+      storeUsage: async () => ({ files: 2, bytes: 300 }),
       onTrouble: () => {},
       lastSeq: () => 7,
       subscribers: () => ({ websocket: 3 }),

@@ -5,6 +5,7 @@ import { eventsOfJournal } from './journal-conformance/events.ts';
 import { queueOfJournal } from './journal-conformance/queue.ts';
 import { racesOfJournal } from './journal-conformance/races.ts';
 import { recoveryOfJournal } from './journal-conformance/recovery.ts';
+import { retentionOfJournal } from './journal-conformance/retention.ts';
 
 /** A new and empty journal that ends with its test. */
 export interface OpenedJournal {
@@ -24,5 +25,6 @@ export function journalConformance(name: string, open: OpenJournal): void {
     eventsOfJournal(open);
     racesOfJournal(open);
     recoveryOfJournal(open);
+    retentionOfJournal(open);
   });
 }

@@ -36,6 +36,7 @@ export function newRender({ spec, ...changes }: RenderChanges = {}): NewRender {
     clearQueue: false,
     createdAt: AT,
     workId: randomUUID(),
+    inputs: [],
     ...changes,
     spec: {
       prompt: 'a delta',

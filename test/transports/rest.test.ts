@@ -337,7 +337,7 @@ describe('GET /v1/images/{image_id}', () => {
     const { app, image, path } = await withImage('png');
     await rm(image.uri.slice('file://'.length));
     const answer = await send(`${app.url}${path}`);
-    expectProblem(answer, { status: 404, code: 'image_not_found' });
+    expectProblem(answer, { status: 410, code: 'image_evicted' });
     expect(answer.headers.get('cache-control')).toBeNull();
     expect(answer.headers.get('etag')).toBeNull();
   });

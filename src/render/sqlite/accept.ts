@@ -68,6 +68,17 @@ export function createAccept(
     log(queuedEvent(render, priority, spec.numImages), at, render);
   }
 
+  /** Whatever becomes of the request: the files are there, and nobody else would ever give them up. */
+  function noteInputs({ inputs, createdAt: at }: NewRender): void {
+    for (const { imageId, bytes } of inputs) {
+      run(
+        `INSERT INTO inputs (image_id, bytes, used_at) VALUES ($imageId, $bytes, $at)
+         ON CONFLICT DO UPDATE SET used_at = excluded.used_at`,
+        { imageId, bytes, at },
+      );
+    }
+  }
+
   /** What a caller's newer request makes superfluous. */
   function activeOf({ generator, owner, door }: NewRender) {
     return all(
@@ -79,6 +90,7 @@ export function createAccept(
 
   return {
     accept({ render, maxQueued }) {
+      noteInputs(render);
       const known = one('SELECT * FROM renders WHERE owner = $owner AND request_id = $requestId', {
         owner: render.owner,
         requestId: JSON.stringify(render.requestId),
@@ -99,7 +111,7 @@ export function createAccept(
       );
       const { ahead } = older.length === 0 ? before : lookAtQueue(render);
       insert(render);
-      const { spec: _, clearQueue: _c, ...same } = render;
+      const { spec: _, clearQueue: _c, inputs: _i, ...same } = render;
       const accepted: RenderRecord = {
         ...same,
         spentMs: 0,

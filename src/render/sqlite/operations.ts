@@ -3,6 +3,7 @@ import type { Caller, JournalOperations, LoggedEvent } from '../journal.ts';
 import { createAccept } from './accept.ts';
 import { createContext } from './context.ts';
 import { createQueries } from './queries.ts';
+import { createRetentionOperations } from './retention.ts';
 import { createWorkOperations } from './work.ts';
 
 /** Events about no render belong to the server itself. */
@@ -16,6 +17,7 @@ export function createOperations(database: DatabaseSync, written: LoggedEvent[])
     ...work,
     ...createAccept(context, work.settle),
     ...createQueries(context),
+    ...createRetentionOperations(context),
     note: ({ event, at }) => context.log(event, at, SERVER),
     probe({ at }) {
       context.run(

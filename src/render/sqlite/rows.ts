@@ -96,12 +96,13 @@ const imageRow = z.object({
   width: z.int(),
   height: z.int(),
   bytes: z.int(),
+  evicted_at: optionalTime,
 });
 
 /** A row of `images`. */
 export function readImage(row: Row): ImageRecord {
-  const { image_id, format, width, height, bytes } = imageRow.parse(row);
-  return { imageId: image_id, format, width, height, bytes };
+  const { image_id, evicted_at, ...same } = imageRow.parse(row);
+  return { imageId: image_id, ...same, ...(evicted_at === undefined ? {} : { evictedAt: evicted_at }) };
 }
 
 /** A row of `render_images` joined with its image. */

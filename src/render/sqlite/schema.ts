@@ -120,4 +120,18 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX events_last ON events (render_id) WHERE type IN ('ImageReady', 'RenderFailed', 'RenderCancelled');
   `,
+  `
+  -- What lies in the image store, to know what was used least recently without looking at the files.
+  ALTER TABLE images ADD COLUMN used_at INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE images ADD COLUMN evicted_at INTEGER;
+  UPDATE images SET used_at = created_at;
+  CREATE INDEX images_lru ON images (used_at, bytes) WHERE evicted_at IS NULL;
+
+  CREATE TABLE inputs (
+    image_id TEXT PRIMARY KEY,
+    bytes INTEGER NOT NULL,
+    used_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX inputs_lru ON inputs (used_at, bytes);
+  `,
 ];

@@ -90,8 +90,9 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
       closeAttempt(workId, attempt, 'succeeded', at);
       for (const { imageId, format, width, height, bytes } of result.images) {
         run(
-          `INSERT INTO images (image_id, format, width, height, bytes, created_at)
-           VALUES ($imageId, $format, $width, $height, $bytes, $at) ON CONFLICT DO NOTHING`,
+          `INSERT INTO images (image_id, format, width, height, bytes, created_at, used_at)
+           VALUES ($imageId, $format, $width, $height, $bytes, $at, $at)
+           ON CONFLICT DO UPDATE SET used_at = excluded.used_at, evicted_at = NULL`,
           { imageId, format, width, height, bytes, at },
         );
       }

@@ -31,6 +31,7 @@ export const STATUS: Record<ErrorCode, number> = {
   method_not_allowed: 405,
   render_not_found: 404,
   image_not_found: 404,
+  image_evicted: 410,
   queue_full: 429,
   draining: 503,
   generator_unavailable: 503,

@@ -45,7 +45,7 @@ export function acceptanceOfJournal(open: OpenJournal): void {
       });
       const outcome = await journal.accept({ render, maxQueued: 10 });
 
-      const { clearQueue: _, spec, ...kept } = render;
+      const { clearQueue: _, inputs: _i, spec, ...kept } = render;
       const expected = { ...kept, status: 'queued', attempts: [], images: [], queuePosition: 1 };
       expect(accepted(outcome).render).toMatchObject(expected);
       expect(accepted(outcome).stoppedWork).toEqual([]);

@@ -6,9 +6,12 @@ import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { expect, it, onTestFinished } from 'vitest';
 import { openSqliteJournal } from '../../../src/render/sqlite/journal.ts';
+import { MIGRATIONS } from '../../../src/render/sqlite/schema.ts';
 import { temporaryDir } from '../../helper.ts';
-import { accept, expectCode, find } from '../journal-fixtures.ts';
+import { AT, accept, expectCode, find } from '../journal-fixtures.ts';
 import { openJournal } from './open.ts';
+
+const IMAGE = 'a'.repeat(64);
 
 const open = (dir: string) => openSqliteJournal({ dir, onFatal: () => undefined });
 
@@ -76,6 +79,28 @@ it('a folder that cannot be made is an unreadable journal', async () => {
   await expectCode(open(join(dir, 'file', 'data')), 'journal_unreadable');
 });
 
+it('a journal of the first version is brought forward, with what is in it', async () => {
+  const dir = await temporaryDir();
+  const database = new DatabaseSync(join(dir, 'journal.db'));
+  database.exec(`${MIGRATIONS[0]} PRAGMA user_version = 1`);
+  const image = [IMAGE, 'png', 8, 8, 100, AT] as const;
+  database
+    .prepare('INSERT INTO images (image_id, format, width, height, bytes, created_at) VALUES (?, ?, ?, ?, ?, ?)')
+    .run(...image);
+  database.close();
+  const { journal } = await openJournal(dir);
+  expect(await journal.findImage({ imageId: IMAGE })).toEqual({
+    imageId: IMAGE,
+    format: 'png',
+    width: 8,
+    height: 8,
+    bytes: 100,
+  });
+  const limits = { maxBytes: 10, targetBytes: 0, keepSince: AT };
+  expect(await journal.evict({ limits, at: AT })).toEqual([]);
+  expect(await journal.evict({ limits: { ...limits, keepSince: AT + 1 }, at: AT })).toHaveLength(1);
+});
+
 it('a journal of a newer version is refused and left as it is', async () => {
   const { journal, dir } = await openJournal();
   const { id } = await accept(journal);
@@ -87,7 +112,7 @@ it('a journal of a newer version is refused and left as it is', async () => {
   };
   setVersion(999);
   await expectCode(open(dir), 'journal_unreadable');
-  setVersion(1);
+  setVersion(MIGRATIONS.length);
   const { journal: later } = await openJournal(dir);
   expect((await find(later, id)).status).toBe('queued');
 });

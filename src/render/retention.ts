@@ -1,0 +1,90 @@
+import type { ImageStore } from '../store/image-store.ts';
+import type { Clock } from './clock.ts';
+import type { EvictedFile, EvictionLimits, Journal } from './journal.ts';
+import type { Logger } from './logger.ts';
+
+/** How often the store is looked at, in ms. */
+const ROUND_MS = 120_000;
+/** How full the store is after an eviction, as a part of what it may hold. */
+const TARGET = 0.8;
+
+/** Options of `createRetention`. */
+export interface RetentionOptions {
+  readonly journal: Pick<Journal, 'evict' | 'storeUsage'>;
+  readonly store: Pick<ImageStore, 'remove'>;
+  readonly maxBytes: number;
+  /** How long an image is safe after its last use. */
+  readonly pinMs: number;
+  /** How long an image may stay unused; without it, for ever. */
+  readonly maxAgeMs: number | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+  onEvicted(file: EvictedFile): void;
+}
+
+/** Keeps the image store within its size and age. */
+export interface Retention {
+  /** One look at the store; resolves when what had to go is gone. */
+  round(): Promise<void>;
+  /** Looks now and then, from now on; returns how to stop. */
+  start(): () => Promise<void>;
+}
+
+/** Creates the retention: least recently used goes first, and the journal knows before the file goes. */
+export function createRetention(options: RetentionOptions): Retention {
+  const { journal, store, maxBytes, pinMs, maxAgeMs, clock, log, onEvicted } = options;
+  const targetBytes = Math.floor(maxBytes * TARGET);
+
+  async function round(): Promise<void> {
+    const at = clock.now();
+    const { bytes } = await journal.storeUsage({});
+    const limits: EvictionLimits = {
+      // Once it is too full it goes on down to the target, however many calls that takes.
+      maxBytes: bytes > maxBytes ? targetBytes : maxBytes,
+      targetBytes,
+      keepSince: at - pinMs,
+      dropBefore: maxAgeMs === undefined ? undefined : at - maxAgeMs,
+    };
+    let files = 0;
+    for (;;) {
+      const evicted = await journal.evict({ limits, at });
+      if (evicted.length === 0) break;
+      await remove(evicted);
+      files += evicted.length;
+    }
+    if (files > 0) log.info({ files }, 'files of the image store were given up');
+  }
+
+  async function remove(files: readonly EvictedFile[]): Promise<void> {
+    for (const file of files) {
+      try {
+        await store.remove(file);
+        onEvicted(file);
+      } catch (error) {
+        log.warn({ err: error, kind: file.kind, image_id: file.imageId }, 'a file could not be removed');
+      }
+    }
+  }
+
+  return {
+    round,
+    start() {
+      let stopped = false;
+      let cancel = () => {};
+      let running = Promise.resolve();
+      const next = () => {
+        running = round()
+          .catch((error: unknown) => log.error({ err: error }, 'the image store could not be tidied'))
+          .then(() => {
+            if (!stopped) cancel = clock.after(ROUND_MS, next);
+          });
+      };
+      next();
+      return async () => {
+        stopped = true;
+        cancel();
+        await running;
+      };
+    },
+  };
+}

@@ -1,0 +1,72 @@
+import type { EvictedFile, JournalOperations } from '../journal.ts';
+import type { JournalContext } from './context.ts';
+import { readImage } from './rows.ts';
+
+/** Looks within this time count as one, so that reading an image seldom writes: ms. */
+const SAME_LOOK_MS = 60_000;
+
+/** Files that one call gives up at most, so that others get their turn between. */
+const MOST_AT_ONCE = 500;
+
+const ACTIVE_INPUT = `EXISTS (SELECT 1 FROM work_inputs JOIN works ON works.id = work_inputs.work_id
+  WHERE work_inputs.image_id = inputs.image_id AND works.status IN ('queued', 'running'))`;
+
+type RetentionOperations = Pick<JournalOperations, 'touch' | 'evict' | 'storeUsage'>;
+
+/** What is kept of the image store, by an index of its files and not by looking at them. */
+export function createRetentionOperations({ run, one, all }: JournalContext): RetentionOperations {
+  const storeUsage: RetentionOperations['storeUsage'] = () => {
+    const usage = one(
+      `SELECT count(*) AS files, coalesce(sum(bytes), 0) AS bytes FROM (
+         SELECT bytes FROM images WHERE evicted_at IS NULL UNION ALL SELECT bytes FROM inputs)`,
+    );
+    return { files: Number(usage?.files), bytes: Number(usage?.bytes) };
+  };
+
+  function giveUp(file: EvictedFile, at: number): void {
+    if (file.kind === 'image') run('UPDATE images SET evicted_at = $at WHERE image_id = $id', { id: file.imageId, at });
+    else run('DELETE FROM inputs WHERE image_id = $id', { id: file.imageId });
+  }
+
+  return {
+    touch({ imageIds, at }) {
+      for (const imageId of imageIds) {
+        run('UPDATE images SET used_at = $at WHERE image_id = $imageId AND used_at < $at - $same', {
+          imageId,
+          at,
+          same: SAME_LOOK_MS,
+        });
+      }
+    },
+
+    evict({ limits, at }) {
+      const { maxBytes, targetBytes, keepSince, dropBefore = 0 } = limits;
+      let { bytes } = storeUsage({});
+      const goal = bytes > maxBytes ? targetBytes : Number.POSITIVE_INFINITY;
+      // Within the limit, only what is too old comes into question.
+      const before = bytes > maxBytes ? keepSince : Math.min(keepSince, dropBefore);
+      const candidates = all(
+        `SELECT 'image' AS kind, image_id, format, width, height, bytes, used_at, evicted_at FROM images
+           WHERE evicted_at IS NULL AND used_at < $before
+         UNION ALL
+         SELECT 'input', image_id, 'png', 0, 0, bytes, used_at, NULL FROM inputs
+           WHERE used_at < $before AND NOT ${ACTIVE_INPUT}
+         ORDER BY used_at, image_id LIMIT ${MOST_AT_ONCE}`,
+        { before },
+      );
+      const evicted: EvictedFile[] = [];
+      for (const row of candidates) {
+        if (bytes <= goal && Number(row.used_at) >= dropBefore) break;
+        const { imageId, format, bytes: size } = readImage(row);
+        const file: EvictedFile =
+          row.kind === 'image' ? { kind: 'image', imageId, format } : { kind: 'input', imageId };
+        giveUp(file, at);
+        bytes -= size;
+        evicted.push(file);
+      }
+      return evicted;
+    },
+
+    storeUsage,
+  };
+}

@@ -1,0 +1,53 @@
+import type { Hold } from './image-store.ts';
+
+/**
+ * Decides between those who save a file and those who remove it: what is held stays, and what is being removed is gone
+ * before it is saved anew.
+ */
+export function createHolds() {
+  const held = new Map<string, number>();
+  const removing = new Map<string, Promise<void>>();
+  const paths = new WeakMap<Hold, string[]>();
+
+  function release(path: string): void {
+    const left = (held.get(path) ?? 1) - 1;
+    if (left === 0) held.delete(path);
+    else held.set(path, left);
+  }
+
+  return {
+    open(): Hold {
+      const mine: string[] = [];
+      const hold: Hold = {
+        release() {
+          for (const path of mine.splice(0)) release(path);
+        },
+      };
+      paths.set(hold, mine);
+      return hold;
+    },
+
+    /** Adds a path to a hold, if there is one; resolves when nobody is removing it any more. */
+    async keep(path: string, hold: Hold | undefined): Promise<void> {
+      const mine = hold === undefined ? undefined : paths.get(hold);
+      if (mine !== undefined) {
+        mine.push(path);
+        held.set(path, (held.get(path) ?? 0) + 1);
+      }
+      await removing.get(path);
+    },
+
+    /** Removes a path unless it is held; says whether it did. */
+    async remove(path: string, remove: () => Promise<void>): Promise<boolean> {
+      if (held.has(path)) return false;
+      const removal = remove().finally(() => removing.delete(path));
+      // Whoever saves it only waits for the end; the error is the remover's.
+      removing.set(
+        path,
+        removal.catch(() => undefined),
+      );
+      await removal;
+      return true;
+    },
+  };
+}
