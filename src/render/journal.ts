@@ -1,4 +1,5 @@
 import type { PublicError } from '../errors.ts';
+import type { Work } from '../generators/generator.ts';
 import type { NewEvent, RenderEvent } from '../messages/events.ts';
 import type { ImageFormat } from '../messages/fields.ts';
 import type { AttemptOutcome, RenderStatus, Timings } from '../messages/outputs.ts';
@@ -13,25 +14,12 @@ export interface Caller {
   readonly door: Door;
 }
 
-/** What a generator is to draw, as JSON: `Work` with its input images by id. */
-export interface WorkSpec {
-  readonly prompt: string;
-  readonly negativePrompt?: string | undefined;
-  readonly width: number;
-  readonly height: number;
-  readonly seed: number;
-  readonly numImages: number;
-  readonly steps?: number | undefined;
-  readonly guidanceScale?: number | undefined;
-  readonly strength?: number | undefined;
-  readonly style?: string | undefined;
-  readonly loras?: readonly { readonly path: string; readonly scale: number }[] | undefined;
-  readonly era?: string | undefined;
-  readonly biome?: string | undefined;
-  /** Ids in the image store's inputs. */
-  readonly referenceImage?: string | undefined;
-  readonly depthMap?: string | undefined;
-  readonly mask?: string | undefined;
+type InputRole = 'referenceImage' | 'depthMap' | 'mask';
+
+/** What a generator is to draw, as JSON: `Work` with its input images by their ids in the image store. */
+export interface WorkSpec
+  extends Omit<Work, 'workId' | InputRole>,
+    Readonly<Partial<Record<InputRole, string | undefined>>> {
   readonly outputFormat: ImageFormat;
   /** 1–100, for lossy formats. */
   readonly quality: number;

@@ -2,6 +2,7 @@ import type { Config } from '../config/schema.ts';
 import { asAppError } from '../errors.ts';
 import type { RenderRequest } from '../messages/render-request.ts';
 import type { Caller, LoggedEvent } from '../render/journal.ts';
+import type { Logger } from '../render/logger.ts';
 import type { BusOutput } from './bus-messages.ts';
 import { readBusRequest, toAlert, toBusMessage } from './bus-messages.ts';
 import type { OutgoingMessage } from './bus-outbox.ts';
@@ -18,9 +19,6 @@ export interface BusRenderer {
   /** Every journalled event after its commit, in order. Returns how to unsubscribe. */
   subscribe(listener: (event: LoggedEvent) => void): () => void;
 }
-
-/** The part of a pino logger that the bus uses. */
-export type Log = Record<'error' | 'warn' | 'info' | 'debug', (about: object, message: string) => void>;
 
 /** One message counted; every label comes from a small set. */
 export interface BusCount {
@@ -45,7 +43,7 @@ const CALLER: Caller = { owner: 'bus', door: 'bus' };
 export function createBusDoor(options: {
   config: Pick<Config['bus'], 'alerts'>;
   renders: BusRenderer;
-  log: Log;
+  log: Logger;
   count: (message: BusCount) => void;
   put: (message: OutgoingMessage) => void;
 }): BusDoor {

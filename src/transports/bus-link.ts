@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts';
-import type { Log } from './bus-door.ts';
+import type { Logger } from '../render/logger.ts';
 
 /** How soon libzmq must have said that it tries again. */
 const REVIVE_MS = 500;
@@ -27,7 +27,7 @@ export function createLink(options: {
   key: 'requests' | 'results';
   address: string;
   socket: LinkSocket;
-  log: Log;
+  log: Logger;
   onChange?: (connected: boolean) => void;
 }): Link {
   const { key, address, socket, log, onChange } = options;

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pull, Push } from 'zeromq';
 import type { Config } from '../config/schema.ts';
-import type { BusCount, BusRenderer, Log } from './bus-door.ts';
+import type { Logger } from '../render/logger.ts';
+import type { BusCount, BusRenderer } from './bus-door.ts';
 import { createBusDoor } from './bus-door.ts';
 import { createLink } from './bus-link.ts';
 import { createOutbox } from './bus-outbox.ts';
@@ -35,7 +36,7 @@ const reconnecting = { reconnectInterval: 100, reconnectMaxInterval: 500, connec
 export function createBusTransport(options: {
   config: Config['bus'];
   renders: BusRenderer;
-  log: Log;
+  log: Logger;
   onMessage?: (message: BusCount) => void;
 }): BusTransport {
   const { config, renders, log, onMessage: count = () => {} } = options;

@@ -9,7 +9,8 @@ import { configSchema } from '../../src/config/schema.ts';
 import { AppError } from '../../src/errors.ts';
 import { alert, busImageReady } from '../../src/messages/bus.ts';
 import type { LoggedEvent } from '../../src/render/journal.ts';
-import type { BusCount, BusRenderer, Log } from '../../src/transports/bus-door.ts';
+import type { Logger } from '../../src/render/logger.ts';
+import type { BusCount, BusRenderer } from '../../src/transports/bus-door.ts';
 import { MAX_MESSAGE_BYTES } from '../../src/transports/bus-messages.ts';
 import type { BusTransport } from '../../src/transports/zeromq.ts';
 import { createBusTransport } from '../../src/transports/zeromq.ts';
@@ -126,7 +127,7 @@ async function startTransport(
     lines.push(`${level} ${message}`);
     notify();
   };
-  const log: Log = { error: note('error'), warn: note('warn'), info: note('info'), debug: note('debug') };
+  const log: Logger = { error: note('error'), warn: note('warn'), info: note('info'), debug: note('debug') };
   const transport = createBusTransport({
     config: configSchema.parse({ bus: { requests: at.requests, results: at.results, ...bus } }).bus,
     renders: renderer.renders,
