@@ -31,6 +31,7 @@ export class SteppedGenerator implements ImageGenerator {
   stopsOnAbort = true;
   readonly calls: Step[] = [];
   #watchers: (() => void)[] = [];
+  #closed = false;
 
   constructor(name = 'stepped') {
     this.name = name;
@@ -45,6 +46,7 @@ export class SteppedGenerator implements ImageGenerator {
     hooks.signal.addEventListener('abort', () => {
       if (this.stopsOnAbort) reject(hooks.signal.reason);
     });
+    if (this.#closed) reject(new Error('closed'));
     this.calls.push({ work, hooks, finish: () => resolve(imagesFor(work)), fail: reject });
     for (const watch of this.#watchers.splice(0)) watch();
     return promise;
@@ -64,6 +66,7 @@ export class SteppedGenerator implements ImageGenerator {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     for (const { fail } of this.calls) fail(new Error('closed'));
   }
 }
