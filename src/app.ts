@@ -29,7 +29,6 @@ import type { HttpServer } from './transports/http/server.ts';
 import { createHttpServer, listen } from './transports/http/server.ts';
 import { addOperationsRoutes } from './transports/operations.ts';
 import { addRestRoutes } from './transports/rest.ts';
-import type { BusTransport } from './transports/zeromq.ts';
 import { createBusTransport } from './transports/zeromq.ts';
 
 /** Name and version, as the server gives them on the wire. */
@@ -149,7 +148,9 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     log,
     onEvicted: metrics.onEvicted,
   });
-  const bus = createBus(config, renders, log, metrics.onBusMessage);
+  const bus = config.bus.enabled
+    ? createBusTransport({ config: config.bus, renders, log, onMessage: metrics.onBusMessage })
+    : undefined;
   parts.defer(() => bus?.close());
   const health = createHealth({
     probeJournal: () => journal.probe({ at: clock.now() }),
@@ -220,16 +221,6 @@ async function openStore({ cache_dir }: Config) {
     if (!(error instanceof AppError) || error.code !== 'storage_failed') throw error;
     throw new AppError('config_invalid', `cache_dir = "${cache_dir}": this folder cannot be written`, { cause: error });
   }
-}
-
-function createBus(
-  config: Config,
-  renders: RenderService,
-  log: Log,
-  onMessage: ReturnType<typeof createMetrics>['onBusMessage'],
-): BusTransport | undefined {
-  if (!config.bus.enabled) return undefined;
-  return createBusTransport({ config: config.bus, renders, log, onMessage });
 }
 
 function healthOf(generators: ReadonlyMap<string, ServedGenerator>): [string, GeneratorHealth][] {

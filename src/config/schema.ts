@@ -123,7 +123,7 @@ export const configSchema = z.strictObject({
         .array(z.string().min(1))
         .optional()
         .describe('Folders that bus messages may name images in; default: the temporary directory and cache_dir')
-        .meta({ examples: [['/srv/depth-maps', '/tmp']] }),
+        .meta({ examples: [['/srv/depth-maps', '/srv/tiles']] }),
       max_pixels: z.int().min(1).default(16_800_000).describe('Most pixels of an input image'),
       max_bytes: z.int().min(1).default(20_971_520).describe('Largest input image, in bytes'),
     })

@@ -111,15 +111,16 @@ export function createPreparation(options: PreparationOptions) {
   }
 
   /**
-   * SHA-256 (hex) of what the caller asks for; see `hashBody`. Input images that cannot be read any more, such as files
-   * that are gone by now, count as those of the `earlier` request.
+   * SHA-256 (hex) of what the caller asks for; see `hashBody`. Files that a bus message names and that are gone by now
+   * count as those of the `earlier` request.
    */
   async function hashRequest(submission: Submission, earlier: AcceptedRequest, hold: Hold): Promise<string> {
     const { request } = submission;
     try {
       return hashBody(acceptedRequest(request, idsOf(await keepInputs(submission, hold))));
     } catch (error) {
-      if (!['invalid_image', 'uri_not_allowed'].includes(asAppError(error).code)) throw error;
+      // Only the bus names files. Bytes that came with the request are not the earlier ones if they cannot be read.
+      if (submission.caller.door !== 'bus' || asAppError(error).code !== 'uri_not_allowed') throw error;
       const named = INPUT_FIELDS.filter((field) => request[field] !== undefined);
       const inputs = Object.fromEntries(named.map((field) => [field, earlier[field]?.image_id]));
       return hashBody(acceptedRequest(request, inputs));

@@ -48,7 +48,7 @@ timeout = -1
     '[auth] anonymous = "maybe": expected true or false (config.toml:9)',
     '[generator] crash_attempts = 1.5: expected a whole number of at least 1 (config.toml:11)',
     '[inputs] file_roots = "maps": expected a list, each item text that is not empty, such as ' +
-      '["/srv/depth-maps","/tmp"] (config.toml:13)',
+      '["/srv/depth-maps","/srv/tiles"] (config.toml:13)',
     '[mock] timeout = -1: expected a number above 0 and at most 86400, such as 60 (config.toml:15)',
   ]);
 });

@@ -151,7 +151,7 @@ describe('the hash of a body', () => {
 
   it('sees an input image by its content, however it came', () => {
     const sent = hash({ ...BASE, depth_map: { image_data: 'AAAA' } }, { depth_map: IMAGE });
-    expect(hash({ ...BASE, depth_map: { uri: '/tmp/a.png' } }, { depth_map: IMAGE })).toBe(sent);
+    expect(hash({ ...BASE, depth_map: { uri: '/srv/a.png' } }, { depth_map: IMAGE })).toBe(sent);
     expect(hash({ ...BASE, depth_map: { image_data: 'AAAA' } }, { depth_map: OTHER_IMAGE })).not.toBe(sent);
     expect(hash({ ...BASE, mask: { image_data: 'AAAA' } }, { mask: IMAGE })).not.toBe(sent);
     expect(hash(BASE)).not.toBe(sent);
@@ -160,7 +160,7 @@ describe('the hash of a body', () => {
 
 describe('the request as it is kept', () => {
   it('has images by content and no id', () => {
-    const request = { request_id: 'one', prompt: 'x', mask: { image_data: 'AAAA' }, depth_map: { uri: '/tmp/a.png' } };
+    const request = { request_id: 'one', prompt: 'x', mask: { image_data: 'AAAA' }, depth_map: { uri: '/srv/a.png' } };
     expect(acceptedRequest(request, { mask: IMAGE, depth_map: OTHER_IMAGE })).toEqual({
       prompt: 'x',
       mask: { image_id: IMAGE },

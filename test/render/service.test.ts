@@ -109,8 +109,8 @@ describe('submit', () => {
 
   it('reads files for the bus only', async () => {
     const { submit } = await startStepped();
-    await expectCode(submit({ depth_map: { uri: '/tmp/depth.png' } }), 'uri_not_allowed');
-    await expectCode(submit({ depth_map: { uri: '/tmp/depth.png' } }, { mode: 'tolerant' }), 'uri_not_allowed');
+    await expectCode(submit({ depth_map: { uri: '/srv/depth.png' } }), 'uri_not_allowed');
+    await expectCode(submit({ depth_map: { uri: '/srv/depth.png' } }, { mode: 'tolerant' }), 'uri_not_allowed');
   });
 
   it('makes the bus’s default format for the bus and PNG elsewhere', async () => {
@@ -451,6 +451,14 @@ describe('a request that was accepted before', () => {
     });
     const other = { ...request, prompt: 'another' };
     await expectCode(submit(other, { caller, mode: 'tolerant' }), 'uri_not_allowed');
+  });
+
+  it('is another one with an input image that cannot be read', async () => {
+    const { submit } = await startStepped();
+    const request = { request_id: 'once', depth_map: { image_data: await png('grey') } };
+    await submit(request);
+    const damaged = { ...request, depth_map: { image_data: Buffer.from('no image').toString('base64') } };
+    await expectCode(submit(damaged), 'invalid_image');
   });
 
   it('leaves nothing behind on the signal of one who waited', async () => {
