@@ -31,6 +31,7 @@ export const ERRORS = {
   storage_failed: { title: 'The storage does not work', retryable: true },
   // How an accepted render ends without an image.
   generator_failed: { title: 'The generator failed', retryable: true },
+  content_rejected: { title: 'The provider refuses this content', retryable: false },
   render_timeout: { title: 'The render took too long', retryable: true },
   cancelled: { title: 'The render was cancelled', retryable: false },
   superseded: { title: 'A newer request took its place', retryable: false },

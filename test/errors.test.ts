@@ -235,6 +235,13 @@ const PROVOKE = {
     const { body } = await app.render({ prompt: 'a', width: 64, height: 64 });
     return { door: 'render', code: body.error.code };
   },
+  async content_rejected() {
+    const { app, stepped } = await startStepped();
+    const { body } = await app.call('POST', '/v1/renders', { prompt: 'a' });
+    (await stepped.call(1)).fail(new AppError('content_rejected', 'The provider refuses this content.'));
+    await app.call('GET', `/v1/renders/${body.id}`, undefined, { prefer: 'wait=60' });
+    return endOf(app, body.id);
+  },
   async render_timeout() {
     const { app } = await startStepped();
     const { body } = await app.render({ prompt: 'a', timeout_s: 0.01 });

@@ -90,8 +90,14 @@ export interface GenerateHooks {
   /** Whether anybody would see a preview now; asked before one is made. */
   wantsPreview(): boolean;
   onPreview(preview: { readonly step: number; readonly steps: number; readonly pixels: RawPixels }): void;
-  /** Reports a provider's job id; wait for it before anything that could be paid twice. */
+  /** A provider's job that an earlier try of this work has begun: go on with it, do not submit again. */
+  readonly remoteId: string | undefined;
+  /** Reports a provider's job id; it is durable when this resolves. Wait for that before anything else. */
   onRemoteId(remoteId: string): Promise<void>;
+  /** Says that the provider may go on, and bill, although `generate` is about to reject. */
+  onDetached(): void;
+  /** Reports what this try costs, in USD: once at most, and after `generate` has ended if it is known only then. */
+  onCost(usd: number): void;
 }
 
 /** How a generator is, with a sentence when it is not `ready`. */
@@ -103,6 +109,8 @@ export interface GeneratorHealth {
 /** A back end that makes images. `test/generators/conformance.ts` says what each one must do. */
 export interface ImageGenerator {
   readonly name: string;
+  /** Names the model and its version: equal work looks alike only while this is equal. Default: the name. */
+  readonly revision?: string | undefined;
   readonly capabilities: GeneratorCapabilities;
   readonly sizes: GeneratorSizes;
   /** Gets ready; resolves when the first work can be taken. Throws `AppError` when it never will. */

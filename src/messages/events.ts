@@ -19,7 +19,10 @@ export const eventBodies = {
     outcome: attemptOutcome,
     code: codes.optional(),
     duration_ms: z.number(),
+    /** USD, where the provider says it and it is known by now; else `CostKnown` follows, if ever. */
+    cost_usd: z.number().optional(),
   }),
+  CostKnown: z.object({ ...aboutRender, generator: z.string(), attempt: z.int(), cost_usd: z.number() }),
   ImageReady: z.object({
     ...aboutRender,
     /** Local path as `file://` and the raw path; absent where callers may not see paths. */

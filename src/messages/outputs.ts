@@ -16,8 +16,20 @@ export const renderStatus = z.enum(['queued', 'running', 'succeeded', 'failed', 
 /** A status of `renderStatus`. */
 export type RenderStatus = z.infer<typeof renderStatus>;
 
-/** How one try of a generator ended. `crashed`: the process died meanwhile; `released`: handed back at a shutdown. */
-export const attemptOutcome = z.enum(['succeeded', 'failed', 'cancelled', 'timeout', 'crashed', 'released']);
+/**
+ * How one try of a generator ended. `detached`: nobody waits, but the provider may go on; `unknown`: whether the provider
+ * took it cannot be known; `crashed`: the process died meanwhile; `released`: handed back at a shutdown.
+ */
+export const attemptOutcome = z.enum([
+  'succeeded',
+  'failed',
+  'cancelled',
+  'detached',
+  'timeout',
+  'unknown',
+  'crashed',
+  'released',
+]);
 /** An outcome of `attemptOutcome`. */
 export type AttemptOutcome = z.infer<typeof attemptOutcome>;
 

@@ -44,6 +44,7 @@ export const attempt = z
     ended_at: timestamp.optional(),
     outcome: attemptOutcome.optional(),
     error: publicError.optional(),
+    cost_usd: z.number().optional(),
   })
   .meta({ id: 'Attempt' });
 
@@ -62,6 +63,7 @@ export const renderResource = z
     images: z.array(renderedImage),
     cached: z.boolean(),
     fallback_from: z.string().optional(),
+    cost_usd: z.number().optional().describe('What its attempts cost, as far as their providers say'),
     timings: timings.optional(),
     created_at: timestamp,
     started_at: timestamp.optional(),

@@ -60,6 +60,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   );
   const wait = histogram('queue_wait_seconds', 'Time from acceptance to first start', ['generator'], RENDER_SECONDS);
   const attempts = counter('attempts_total', 'Attempts that ended, by outcome', ['generator', 'outcome']);
+  const cost = counter('upstream_cost_usd_total', 'What providers charged, in USD, as far as they say', ['generator']);
   const events = counter('events_total', 'Events of the log', ['type']);
   const evictions = counter('evictions_total', 'Files that the image store gave up', ['kind']);
   const drops = counter('subscriber_drops_total', 'Messages that a slow subscriber missed', ['transport', 'kind']);
@@ -94,7 +95,11 @@ export function createMetrics(sources: MetricSources): Metrics {
         case 'RenderCancelled':
           renders.inc({ generator: event.generator, status: 'cancelled' });
           return;
+        case 'CostKnown':
+          cost.inc({ generator: event.generator }, event.cost_usd);
+          return;
         case 'AttemptEnded':
+          if (event.cost_usd !== undefined) cost.inc({ generator: event.generator }, event.cost_usd);
           attempts.inc({ generator: event.generator, outcome: event.outcome });
           if (MEASURED.has(event.outcome)) duration.observe({ generator: event.generator }, event.duration_ms / 1000);
       }

@@ -6,6 +6,7 @@ const SENTENCES = {
   RenderQueued: 'render queued',
   RenderStarted: 'render started',
   AttemptEnded: 'attempt ended',
+  CostKnown: 'cost became known',
   ImageReady: 'image ready',
   RenderFailed: 'render failed',
   RenderCancelled: 'render cancelled',

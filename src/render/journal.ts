@@ -56,6 +56,8 @@ export interface AttemptRecord {
   readonly outcome?: AttemptOutcome | undefined;
   readonly error?: PublicError | undefined;
   readonly remoteId?: string | undefined;
+  /** USD, as far as known. */
+  readonly costUsd?: number | undefined;
 }
 
 /** A stored image, by content. */
@@ -143,6 +145,8 @@ export interface ClaimedWork {
   readonly generator: string;
   readonly spec: WorkSpec;
   readonly waiters: readonly Waiter[];
+  /** A provider's job that the last try left behind when the process ended: to be gone on with. */
+  readonly remoteId?: string | undefined;
 }
 
 /** The end of an attempt whose result counts for everybody who waits. */
@@ -182,6 +186,8 @@ export interface JournalOperations {
   claim(call: { generator: string; at: number }): ClaimedWork | undefined;
   /** Notes a provider's job id for a running attempt. */
   noteRemoteId(call: { workId: string; attempt: number; remoteId: string }): void;
+  /** Notes what an attempt costs, in USD, be it over or not. */
+  noteCost(call: { workId: string; attempt: number; costUsd: number; at: number }): void;
   /** Ends one render before its work ends. `stoppedWork`: the work that nobody waits for any more, if so. */
   settle(call: { renderId: string; status: 'failed' | 'cancelled'; error: PublicError; at: number }): {
     settled: boolean;

@@ -19,6 +19,8 @@ export interface Running {
   /** By the clock's `elapsed`: when the generator began. */
   startedAt: number;
   progress?: Progress;
+  /** Whether the provider may go on although the attempt has ended. */
+  detached?: boolean;
 }
 
 /** Options of `createPerformer`. */
@@ -73,6 +75,11 @@ export function createPerformer(options: PerformerOptions): Perform {
       onProgress: (progress) => report(job, progress),
       wantsPreview: () => false,
       onPreview: () => undefined,
+      remoteId: claimed.remoteId,
+      onDetached: () => {
+        job.detached = true;
+      },
+      onCost: (usd) => void noteCost(claimed, usd),
       onRemoteId: (remoteId) => journal.noteRemoteId({ workId: claimed.workId, attempt: claimed.attempt, remoteId }),
     });
     throwIfNobodyWaits(abort.signal);
@@ -87,6 +94,12 @@ export function createPerformer(options: PerformerOptions): Perform {
     }
     options.onDrawn(claimed.generator, drawn - started);
     return { images: stored, renderMs: tenths(drawn - started), storeMs: tenths(clock.elapsed() - drawn) };
+  }
+
+  async function noteCost(claimed: ClaimedWork, costUsd: number): Promise<void> {
+    const { workId, attempt } = claimed;
+    const call = { workId, attempt, costUsd, at: clock.now() };
+    await persist('the cost of an attempt', contextOf(claimed), () => journal.noteCost(call));
   }
 
   async function loadWork(workId: string, spec: WorkSpec): Promise<Work> {
@@ -163,7 +176,13 @@ export function createPerformer(options: PerformerOptions): Perform {
       await persist('handing work back', context, () => journal.release({ workId, attempt, at: clock.now() }));
       return;
     }
-    const call = { workId, attempt, outcome: outcomeOf(reason), error: reason.toPublic(), at: clock.now() } as const;
+    const call = {
+      workId,
+      attempt,
+      outcome: outcomeOf(reason, job),
+      error: reason.toPublic(),
+      at: clock.now(),
+    } as const;
     await persist('the end of an attempt', context, () => journal.endAttempt(call));
   }
 
@@ -181,7 +200,7 @@ export function createPerformer(options: PerformerOptions): Perform {
     }
     // Everybody left between the last look at the signal and the commit: the attempt ended all the same.
     if (ended?.settled.length === 0) {
-      const outcome = result.kind === 'succeeded' ? outcomeOf(abort.signal.reason) : 'failed';
+      const outcome = result.kind === 'succeeded' ? outcomeOf(abort.signal.reason, job) : 'failed';
       const call = { workId, attempt, outcome, at: clock.now() };
       await persist('the end of an attempt', context, () => journal.endAttempt(call));
     }
@@ -214,7 +233,8 @@ function throwIfNobodyWaits(signal: AbortSignal): void {
 }
 
 /** How an attempt ended that was stopped for this reason. */
-function outcomeOf(reason: unknown): AttemptOutcome {
+function outcomeOf(reason: unknown, { detached }: Running): AttemptOutcome {
+  if (detached) return 'detached';
   return asAppError(reason).code === 'render_timeout' ? 'timeout' : 'cancelled';
 }
 

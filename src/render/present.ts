@@ -20,12 +20,13 @@ export function presentRender(record: RenderRecord, links: Links, progress: Prog
     request,
     generator: record.generator,
     ignored: [...record.ignored],
-    attempts: attempts.map(({ generator, startedAt, endedAt, outcome, error }) => ({
+    attempts: attempts.map(({ generator, startedAt, endedAt, outcome, error, costUsd }) => ({
       generator,
       started_at: iso(startedAt),
       ended_at: endedAt === undefined ? undefined : iso(endedAt),
       outcome,
       error,
+      cost_usd: costUsd,
     })),
     queue_position: queuePosition,
     progress:
@@ -43,6 +44,7 @@ export function presentRender(record: RenderRecord, links: Links, progress: Prog
       seed,
     })),
     cached: false,
+    cost_usd: sumOf(attempts.map(({ costUsd }) => costUsd)),
     timings,
     created_at: iso(record.createdAt),
     started_at: startedAt === undefined ? undefined : iso(startedAt),
@@ -50,6 +52,12 @@ export function presentRender(record: RenderRecord, links: Links, progress: Prog
     error,
     metadata: request.metadata ?? {},
   };
+}
+
+/** Of what is known; undefined when nothing is. */
+function sumOf(costs: readonly (number | undefined)[]): number | undefined {
+  const known = costs.filter((cost) => cost !== undefined);
+  return known.length === 0 ? undefined : known.reduce((sum, cost) => sum + cost, 0);
 }
 
 function iso(at: number): string {

@@ -15,6 +15,11 @@ export interface Run {
   readonly signal: AbortSignal;
   readonly progress: Progress[];
   readonly previews: (Progress & { pixels: RawPixels })[];
+  /** Job ids that it reported, and costs in USD. */
+  readonly remoteIds: string[];
+  readonly costs: number[];
+  /** Whether it said that the provider may go on. */
+  detached: boolean;
   /** How often the generator called any hook. */
   hookCalls: number;
 }
@@ -23,9 +28,21 @@ export interface Run {
 export function startRun(
   generator: ImageGenerator,
   work: Work,
-  { reactions = {}, stop = new AbortController() }: { reactions?: Reactions; stop?: AbortController } = {},
+  {
+    reactions = {},
+    stop = new AbortController(),
+    remoteId,
+  }: { reactions?: Reactions; stop?: AbortController; remoteId?: string } = {},
 ): Run {
-  const seen = { progress: [] as Run['progress'], previews: [] as Run['previews'], hookCalls: 0, signal: stop.signal };
+  const seen = {
+    progress: [] as Run['progress'],
+    previews: [] as Run['previews'],
+    remoteIds: [] as string[],
+    costs: [] as number[],
+    detached: false,
+    hookCalls: 0,
+    signal: stop.signal,
+  };
   const hooks: GenerateHooks = {
     signal: stop.signal,
     onProgress(progress) {
@@ -42,8 +59,18 @@ export function startRun(
       seen.previews.push(preview);
       reactions.onPreview?.(preview);
     },
-    async onRemoteId() {
+    remoteId,
+    async onRemoteId(id) {
       seen.hookCalls += 1;
+      seen.remoteIds.push(id);
+    },
+    onDetached() {
+      seen.hookCalls += 1;
+      seen.detached = true;
+    },
+    onCost(usd) {
+      seen.hookCalls += 1;
+      seen.costs.push(usd);
     },
   };
   const images = generator.generate(work, hooks);

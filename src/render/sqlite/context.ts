@@ -72,6 +72,11 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
     all(`SELECT * FROM renders WHERE work_id = $workId AND status IN ('queued', 'running') ORDER BY ord`, {
       workId,
     }).map(readRender);
+  /** The render that a work was begun for: events about the work name it. */
+  const firstRenderOf = (workId: string): StoredRender | undefined => {
+    const row = one('SELECT * FROM renders WHERE work_id = $workId ORDER BY ord LIMIT 1', { workId });
+    return row && readRender(row);
+  };
   const workOf = (id: string): StoredWork | undefined => {
     const row = one('SELECT * FROM works WHERE id = $id', { id });
     return row && readWork(row);
@@ -128,10 +133,9 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
       workId,
       attempt,
     });
-    const owner = one('SELECT * FROM renders WHERE work_id = $workId ORDER BY ord LIMIT 1', { workId });
-    if (open === undefined || owner === undefined) return 0;
-    const { generator, startedAt } = readAttempt(open);
-    const render = readRender(owner);
+    const render = firstRenderOf(workId);
+    if (open === undefined || render === undefined) return 0;
+    const { generator, startedAt, costUsd } = readAttempt(open);
     const durationMs = Math.max(0, at - startedAt);
     run(
       'UPDATE attempts SET ended_at = $at, outcome = $outcome, error = $error WHERE work_id = $workId AND attempt = $attempt',
@@ -146,10 +150,11 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
       outcome,
       ...(error === undefined ? {} : { code: error.code }),
       duration_ms: durationMs,
+      ...(costUsd === undefined ? {} : { cost_usd: costUsd }),
     };
     log(event, at, render);
     return durationMs;
   }
 
-  return { run, one, all, log, change, renderOf, waitersOf, complete, abandonWhenIdle, closeAttempt };
+  return { run, one, all, log, change, renderOf, waitersOf, firstRenderOf, complete, abandonWhenIdle, closeAttempt };
 }

@@ -105,6 +105,7 @@ export async function openSqliteJournal({ dir, onFatal }: SqliteJournalOptions):
     accept: call('accept'),
     claim: call('claim'),
     noteRemoteId: call('noteRemoteId'),
+    noteCost: call('noteCost'),
     settle: call('settle'),
     finish: call('finish'),
     endAttempt: call('endAttempt'),

@@ -82,12 +82,16 @@ const attemptRow = z.object({
     .string()
     .nullable()
     .transform((value) => value ?? undefined),
+  cost_usd: z
+    .number()
+    .nullable()
+    .transform((value) => value ?? undefined),
 });
 
 /** A row of `attempts`. */
 export function readAttempt(row: Row): AttemptRecord {
-  const { started_at, ended_at, remote_id, ...same } = attemptRow.parse(row);
-  return { ...same, startedAt: started_at, endedAt: ended_at, remoteId: remote_id };
+  const { started_at, ended_at, remote_id, cost_usd, ...same } = attemptRow.parse(row);
+  return { ...same, startedAt: started_at, endedAt: ended_at, remoteId: remote_id, costUsd: cost_usd };
 }
 
 const imageRow = z.object({

@@ -134,4 +134,7 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX inputs_lru ON inputs (used_at, bytes);
   `,
+  `
+  ALTER TABLE attempts ADD COLUMN cost_usd REAL;
+  `,
 ];

@@ -2,16 +2,16 @@ import type { PublicError } from '../../errors.ts';
 import { cancel, fail, handBack, start, succeed } from '../job.ts';
 import type { JournalOperations } from '../journal.ts';
 import type { JournalContext } from './context.ts';
-import { readWork } from './rows.ts';
+import { readAttempt, readWork } from './rows.ts';
 
 type WorkOperations = Pick<
   JournalOperations,
-  'claim' | 'noteRemoteId' | 'settle' | 'finish' | 'endAttempt' | 'release' | 'recover'
+  'claim' | 'noteRemoteId' | 'noteCost' | 'settle' | 'finish' | 'endAttempt' | 'release' | 'recover'
 >;
 
 /** How work is taken, done, given up and taken up again. */
 export function createWorkOperations(context: JournalContext): WorkOperations {
-  const { run, one, all, change, renderOf, waitersOf, abandonWhenIdle, closeAttempt } = context;
+  const { run, one, all, log, change, firstRenderOf, renderOf, waitersOf, abandonWhenIdle, closeAttempt } = context;
 
   /** Work for a generator that is gone would wait for ever; returns how many there were. */
   function failUnserved(generators: readonly string[], at: number): number {
@@ -44,7 +44,13 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
       );
       const waiters = waitersOf(workId);
       for (const render of waiters) change(render, start(render, attempt, at));
+      // Only what ended with the process, or was handed back, left a job that goes on by itself.
+      const left = one(
+        `SELECT remote_id FROM attempts WHERE work_id = $workId AND attempt = $last AND outcome IN ('crashed', 'released')`,
+        { workId, last: attempt - 1 },
+      );
       return {
+        remoteId: typeof left?.remote_id === 'string' ? left.remote_id : undefined,
         workId,
         attempt,
         generator,
@@ -64,6 +70,22 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
         attempt,
         remoteId,
       });
+    },
+
+    noteCost({ workId, attempt, costUsd, at }) {
+      const where = { workId, attempt };
+      run('UPDATE attempts SET cost_usd = $costUsd WHERE work_id = $workId AND attempt = $attempt', {
+        ...where,
+        costUsd,
+      });
+      const row = one('SELECT * FROM attempts WHERE work_id = $workId AND attempt = $attempt', where);
+      const render = firstRenderOf(workId);
+      if (row === undefined || render === undefined) return;
+      const { generator, endedAt } = readAttempt(row);
+      // As long as the attempt goes on, its end will tell.
+      if (endedAt === undefined) return;
+      const about = { render_id: render.id, request_id: render.requestId };
+      log({ type: 'CostKnown', ...about, generator, attempt, cost_usd: costUsd }, at, render);
     },
 
     settle({ renderId, status, error, at }) {

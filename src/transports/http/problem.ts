@@ -38,6 +38,7 @@ export const STATUS: Record<ErrorCode, number> = {
   storage_full: 507,
   storage_failed: 507,
   generator_failed: 502,
+  content_rejected: 422,
   render_timeout: 504,
   cancelled: 409,
   superseded: 409,

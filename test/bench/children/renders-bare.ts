@@ -30,7 +30,10 @@ async function renderOnce(): Promise<void> {
     onProgress: () => undefined,
     wantsPreview: () => false,
     onPreview: () => undefined,
+    remoteId: undefined,
     onRemoteId: async () => undefined,
+    onDetached: () => undefined,
+    onCost: () => undefined,
   };
   const [image] = await generator.generate({ ...request, workId: String(seed), numImages: 1 }, hooks);
   if (image === undefined) throw new Error('the generator drew nothing');
