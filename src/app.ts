@@ -2,6 +2,7 @@ import { tmpdir } from 'node:os';
 import packageJson from '../package.json' with { type: 'json' };
 import { isLoopback } from './config/loopback.ts';
 import type { Config } from './config/schema.ts';
+import type { Secrets } from './config/secrets.ts';
 import { AppError, asAppError } from './errors.ts';
 import type { GeneratorHealth, ImageGenerator, ServedGenerator } from './generators/generator.ts';
 import { createGenerators } from './generators/index.ts';
@@ -49,6 +50,8 @@ export interface Overrides {
 /** Options of `startImageServer`. */
 export interface ImageServerOptions {
   readonly config: Config;
+  /** Keys of providers; a generator without its key is disabled. */
+  readonly secrets?: Secrets;
   readonly log: Log;
   /** As in `v24.11.0`. */
   readonly nodeVersion: string;
@@ -93,7 +96,10 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
 
   // What the operator put into a folder may be larger than what callers may send.
   const drawing = createImages({ maxPixels: OPERATORS_LIMIT, maxBytes: OPERATORS_LIMIT });
-  const generators = createGenerators({ config, drawing, clock }, options.overrides?.generators);
+  const generators = createGenerators(
+    { config, secrets: options.secrets ?? {}, drawing, clock, observeUpstream: (seen) => metrics.onUpstream(seen) },
+    options.overrides?.generators,
+  );
   parts.defer(() => closeAll([...generators.values()].map(({ generator }) => generator)));
   const runner = createRunner({ lanes: [...generators.values()], journal, store, images, hub, clock, log });
   const inputs = createInputReader({
@@ -201,6 +207,8 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
 
   /** HTTP is up before the model is; a generator that can never start for lack of a setting ends the program. */
   async function startGenerator(name: string, generator: ImageGenerator): Promise<void> {
+    // For want of a key or an address, as its reason says: nothing to start, and no news.
+    if (generator.health().state === 'disabled') return;
     try {
       await generator.start();
       runner.wake(name);

@@ -77,6 +77,14 @@ async function endOf(app: TestApp, id: string): Promise<Seen> {
   return { door: 'render', code: body.error.code };
 }
 
+/** How a render ends whose generator fails so. */
+async function failedBy(code: ErrorCode): Promise<Seen> {
+  const { app, stepped } = await startStepped();
+  const { body } = await app.call('POST', '/v1/renders', { prompt: 'a' });
+  (await stepped.call(1)).fail(new AppError(code, 'The provider is in trouble.', { retryable: false }));
+  return endOf(app, body.id);
+}
+
 /** What a core hears of a message. */
 async function onBus(message: object | string | Uint8Array): Promise<Seen> {
   const core = await startCorePeer();
@@ -242,6 +250,14 @@ const PROVOKE = {
     await app.call('GET', `/v1/renders/${body.id}`, undefined, { prefer: 'wait=60' });
     return endOf(app, body.id);
   },
+  upstream_failed: () => failedBy('upstream_failed'),
+  upstream_rate_limited: () => failedBy('upstream_rate_limited'),
+  upstream_auth: () => failedBy('upstream_auth'),
+  upstream_timeout: () => failedBy('upstream_timeout'),
+  outcome_unknown: () => failedBy('outcome_unknown'),
+  invalid_output: () => failedBy('invalid_output'),
+  unsafe_result_url: () => failedBy('unsafe_result_url'),
+  result_expired: () => failedBy('result_expired'),
   async render_timeout() {
     const { app } = await startStepped();
     const { body } = await app.render({ prompt: 'a', timeout_s: 0.01 });

@@ -47,7 +47,7 @@ export async function serve({ loaded, log, nodeVersion, host, start, exitCodeOf 
     host.stderr.write(`image-server: ${error.message}\n`);
     host.exit(exitCodeOf(error));
   };
-  const server = await start({ config: loaded.config, log, nodeVersion, onFatal });
+  const server = await start({ config: loaded.config, secrets: loaded.secrets, log, nodeVersion, onFatal });
   await stopped.promise;
   await server.stop();
 }

@@ -30,7 +30,26 @@ export function crossCheck(config: Config): { refusals: Refusal[]; warnings: str
       reason: 'this style needs [mock] images_dir, the folder of its images',
     });
   }
+  for (const [section, key] of KEYED_URLS) {
+    if (sendsKeyInClear(config[section][key])) {
+      refusals.push({
+        keys: [`${section}.${key}`],
+        reason: 'expected https, since the key goes there; http is for this machine',
+      });
+    }
+  }
   return { refusals, warnings };
+}
+
+/** Where requests with a key go. */
+const KEYED_URLS = [
+  ['fal', 'base_url'],
+  ['fal', 'upload_url'],
+] as const;
+
+function sendsKeyInClear(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  return protocol !== 'https:' && !isLoopback(hostname.replaceAll(/[[\]]/g, ''));
 }
 
 const OPEN_HOST =

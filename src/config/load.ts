@@ -8,6 +8,8 @@ import type { Setting } from './keys.ts';
 import { badValue, configError, expectedOf } from './problems.ts';
 import type { Config } from './schema.ts';
 import { configSchema } from './schema.ts';
+import type { Secrets } from './secrets.ts';
+import { readSecrets } from './secrets.ts';
 
 /** Where the configuration comes from. `argv` holds the flags only, without program and command. */
 export interface ConfigInput {
@@ -20,6 +22,8 @@ export interface ConfigInput {
 export interface LoadedConfig {
   /** Its paths are absolute. */
   readonly config: Config;
+  /** Keys of providers; never part of what is shown. */
+  readonly secrets: Secrets;
   /** Absolute path of the TOML file, or `undefined` when there is none. */
   readonly file: string | undefined;
   /** Sentences for the log. */
@@ -52,7 +56,7 @@ export function loadConfig({ argv, env, cwd }: ConfigInput): LoadedConfig {
   }
 
   if (problems.length > 0) throw configError(problems);
-  return { config: resolvePaths(config, cwd), file: file.file, warnings };
+  return { config: resolvePaths(config, cwd), secrets: readSecrets(config, { env, cwd }), file: file.file, warnings };
 }
 
 function nameFile(flag: string | undefined, env: ConfigInput['env']) {

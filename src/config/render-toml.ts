@@ -39,7 +39,20 @@ function capitalise(text: string): string {
 }
 
 function assign(key: ConfigKey, value: unknown): string {
-  return stringify({ [key.name]: value }).trimEnd();
+  return `${key.name} = ${inline(value)}`;
+}
+
+/** On one line, tables too: a table of its own would end the section. */
+function inline(value: unknown): string {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    const pairs = Object.entries(value).map(([name, inner]) => `${quoted(name)} = ${inline(inner)}`);
+    return pairs.length === 0 ? '{}' : `{ ${pairs.join(', ')} }`;
+  }
+  return stringify({ value }).trimEnd().slice('value = '.length);
+}
+
+function quoted(name: string): string {
+  return /^[A-Za-z0-9_-]+$/.test(name) ? name : JSON.stringify(name);
 }
 
 function comment(text: string): string {

@@ -1,7 +1,5 @@
 import { z } from 'zod';
-
-/** A day, in s: longer than anything here may take. */
-const MAX_SECONDS = 86_400;
+import { falComfySection, falLightningSection, falSection, MAX_SECONDS, vastaiSection } from './remote-schema.ts';
 
 const seconds = z.number().positive().max(MAX_SECONDS);
 
@@ -149,6 +147,10 @@ export const configSchema = z.strictObject({
         .meta({ examples: [60] }),
     })
     .prefault({}),
+  fal: falSection,
+  fal_comfy: falComfySection,
+  falai_lightning_i2i: falLightningSection,
+  vastai: vastaiSection,
 });
 
 /** The whole configuration, with defaults filled in. */

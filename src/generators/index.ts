@@ -1,9 +1,11 @@
 import type { Config } from '../config/schema.ts';
+import type { Secrets } from '../config/secrets.ts';
 import { AppError } from '../errors.ts';
 import type { Clock } from '../render/clock.ts';
 import type { Drawing } from '../store/images.ts';
 import type { ImageGenerator, ServedGenerator } from './generator.ts';
 import { MockImageGenerator } from './mock/mock-generator.ts';
+import type { ObserveUpstream } from './remote/http.ts';
 
 /** Every generator that this server has; each has a block of the same name in the configuration. */
 export const GENERATOR_NAMES = ['mock'] as const satisfies readonly (keyof Config)[];
@@ -13,8 +15,11 @@ export type GeneratorName = (typeof GENERATOR_NAMES)[number];
 /** What generators are built from. */
 export interface GeneratorParts {
   readonly config: Config;
+  readonly secrets: Secrets;
   readonly drawing: Drawing;
   readonly clock: Clock;
+  /** Hears of every request to a provider. */
+  readonly observeUpstream: ObserveUpstream;
 }
 
 /** Builds a generator without starting it. */

@@ -10,6 +10,8 @@ const PREFIX = 'image_server_';
 const RENDER_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600];
 /** Outcomes of attempts that took as long as they take; the others say when somebody lost patience. */
 const MEASURED: ReadonlySet<AttemptOutcome> = new Set(['succeeded', 'failed', 'timeout']);
+/** Looks last a moment; a server that draws while it answers takes as long as a render. */
+const UPSTREAM_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
 const HTTP_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60];
 
 /** Where the gauges look when they are scraped. */
@@ -34,6 +36,8 @@ export interface Metrics {
   onEvent(event: PublishedEvent): void;
   onHttp(request: { method: string; route: string; status: number; seconds: number }): void;
   onBusMessage(message: { direction: string; type: string; outcome: string }): void;
+  /** Counts a request to a provider. */
+  onUpstream(request: { generator: string; outcome: string; seconds: number }): void;
   onEvicted(file: { kind: 'image' | 'input' }): void;
   onSubscriberDrop(transport: string, kind: string): void;
   onSubscriberClose(reason: string): void;
@@ -72,6 +76,13 @@ export function createMetrics(sources: MetricSources): Metrics {
     ['method', 'route', 'status'],
     HTTP_SECONDS,
   );
+  const upstream = counter('upstream_requests_total', 'Requests to providers, by outcome', ['generator', 'outcome']);
+  const upstreamSeconds = histogram(
+    'upstream_duration_seconds',
+    'Time from the begin of a request to a provider to the end of its answer',
+    ['generator'],
+    UPSTREAM_SECONDS,
+  );
   for (const type of EVENT_TYPES) events.inc({ type }, 0);
   for (const generator of sources.generators) {
     for (const status of ['succeeded', 'failed', 'cancelled']) renders.inc({ generator, status }, 0);
@@ -106,6 +117,10 @@ export function createMetrics(sources: MetricSources): Metrics {
     },
     onHttp: ({ method, route, status, seconds }) => http.observe({ method, route, status: String(status) }, seconds),
     onBusMessage: (labels) => bus.inc(labels),
+    onUpstream({ generator, outcome, seconds }) {
+      upstream.inc({ generator, outcome });
+      upstreamSeconds.observe({ generator }, seconds);
+    },
     onEvicted: ({ kind }) => evictions.inc({ kind }),
     onSubscriberDrop: (transport, kind) => drops.inc({ transport, kind }),
     onSubscriberClose: (reason) => closes.inc({ reason }),

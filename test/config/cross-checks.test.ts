@@ -105,3 +105,14 @@ describe('the mock', () => {
     ]);
   });
 });
+
+describe('the address of a provider', () => {
+  test.each(['fal.base_url', 'fal.upload_url'])('%s is https, since a key goes there, or on this machine', (path) => {
+    expect(problems([`--${path}`, 'http://queue.example.org'])).toEqual([
+      expect.stringContaining('expected https, since the key goes there; http is for this machine'),
+    ]);
+    for (const url of ['https://queue.example.org', 'http://127.0.0.1:4000', 'http://[::1]:4000']) {
+      expect(problems([`--${path}`, url])).toEqual([]);
+    }
+  });
+});

@@ -8,7 +8,13 @@ const drawing = createImages({ maxPixels: 4096 * 4096, maxBytes: 64 * 2 ** 20 })
 
 describe('the table of generators', () => {
   it.each(GENERATOR_NAMES)('builds %s under its own name, not started', async (name) => {
-    const generator = generatorFactories[name]({ config: configSchema.parse({}), drawing, clock: new ManualClock() });
+    const generator = generatorFactories[name]({
+      config: configSchema.parse({}),
+      drawing,
+      clock: new ManualClock(),
+      secrets: {},
+      observeUpstream: () => {},
+    });
     expect(generator.name).toBe(name);
     expect(generator.health().state).toBe('starting');
     await generator.close();
@@ -20,7 +26,13 @@ describe('the table of generators', () => {
 
   it('hands the settings of [mock] on', async () => {
     const config = configSchema.parse({ mock: { style: 'existing' } });
-    const generator = generatorFactories.mock({ config, drawing, clock: new ManualClock() });
+    const generator = generatorFactories.mock({
+      config,
+      drawing,
+      clock: new ManualClock(),
+      secrets: {},
+      observeUpstream: () => {},
+    });
     await expect(generator.start()).rejects.toMatchObject({ code: 'config_invalid' });
   });
 });

@@ -11,9 +11,9 @@ import type {
   RawPixels,
   Work,
 } from '../generator.ts';
+import { pause } from '../pause.ts';
 import { createExistingStyle } from './existing.ts';
 import type { MockStyle } from './mock-style.ts';
-import { pause } from './pause.ts';
 import { createPlaceholderStyle } from './placeholder.ts';
 import { createTerrainStyle } from './terrain/terrain.ts';
 

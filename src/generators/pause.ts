@@ -1,4 +1,4 @@
-import type { Clock } from '../../render/clock.ts';
+import type { Clock } from '../render/clock.ts';
 
 /** Resolves after `ms`, or rejects with the signal's reason if that is aborted first. Leaves no timer behind. */
 export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {

@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { pause } from '../../../src/generators/mock/pause.ts';
-import { ManualClock } from '../../manual-clock.ts';
+import { pause } from '../../src/generators/pause.ts';
+import { ManualClock } from '../manual-clock.ts';
 
 describe('a pause', () => {
   it('ends after its time and leaves no listener', async () => {

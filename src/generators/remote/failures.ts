@@ -1,0 +1,55 @@
+import { AppError } from '../../errors.ts';
+import type { Clock } from '../../render/clock.ts';
+import type { UpstreamAnswer } from './http.ts';
+import { outcomeOfStatus, unknownOutcome } from './http.ts';
+import { readRetryAfter } from './retry-after.ts';
+
+/** What `statusFailure` must know beside the answer. */
+export interface FailureContext {
+  /** What messages call the provider. */
+  readonly provider: string;
+  readonly clock: Pick<Clock, 'now'>;
+  /** Whether the request asked for something that costs. */
+  readonly submits: boolean;
+}
+
+/** A gateway answers these when it has lost the server behind it, which may have taken the request. */
+const GATEWAY_STATUSES: ReadonlySet<number> = new Set([502, 504]);
+/** Client errors that pass. */
+const PASSING_STATUSES: ReadonlySet<number> = new Set([408, 425]);
+
+/** What an answer that is not 2xx means. Nothing of its body is repeated: it may hold prompts, keys or markup. */
+export function statusFailure(
+  { status, headers }: Pick<UpstreamAnswer, 'status' | 'headers'>,
+  { provider, clock, submits }: FailureContext,
+): AppError {
+  const retryAfterMs = readRetryAfter(headers['retry-after'], clock.now());
+  const timing = retryAfterMs === undefined ? {} : { retryAfterMs };
+  switch (outcomeOfStatus(status)) {
+    case 'rate_limited':
+      return new AppError('upstream_rate_limited', `${provider} takes no more requests for now (HTTP 429).`, timing);
+    case 'auth':
+      return new AppError('upstream_auth', `${provider} does not accept our key or account (HTTP ${status}).`);
+    case 'server_error':
+      if (submits && GATEWAY_STATUSES.has(status)) return unknownOutcome(provider);
+      return new AppError('upstream_failed', `${provider} failed (HTTP ${status}).`, timing);
+    default: {
+      const retryable = PASSING_STATUSES.has(status);
+      return new AppError('upstream_failed', `${provider} refused the request (HTTP ${status}).`, {
+        retryable,
+        ...timing,
+      });
+    }
+  }
+}
+
+/** The same failure, after which nobody may simply ask again: the work is paid. */
+export function finalFailure(error: AppError): AppError {
+  return new AppError(error.code, error.message, { cause: error, retryable: false });
+}
+
+/** An answer that does not have the form that the provider documents. */
+export function malformedAnswer(provider: string, cause?: unknown): AppError {
+  const message = `${provider} answered in a form that is not known.`;
+  return new AppError('invalid_output', message, cause === undefined ? {} : { cause });
+}

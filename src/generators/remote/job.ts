@@ -1,0 +1,133 @@
+import { AppError, asAppError } from '../../errors.ts';
+import type { Clock } from '../../render/clock.ts';
+import type { GenerateHooks } from '../generator.ts';
+import { pause } from '../pause.ts';
+import { GRACE_MS, withGrace } from './grace.ts';
+import { readAgain } from './reads.ts';
+import { createStages } from './stages.ts';
+
+/** Where a provider's job stands; `finished` also when it has failed. */
+export type JobState = 'queued' | 'running' | 'finished';
+
+/** One work at a provider that gives jobs an id. */
+export interface RemoteJob<Prepared, Result> {
+  /** Everything before the submit that costs nothing: uploads, conversions. */
+  prepare(signal: AbortSignal): Promise<Prepared>;
+  /** Asks for the work, once; resolves with the provider's id of it. */
+  submit(prepared: Prepared, signal: AbortSignal): Promise<string>;
+  look(id: string, signal: AbortSignal): Promise<JobState>;
+  /** Result and images of a finished job; throws why there are none. Reports the cost. */
+  collect(id: string, signal: AbortSignal): Promise<Result>;
+  /** Asks the provider to stop. True when it is certain that the job neither goes on nor is billed. */
+  cancel(id: string, signal: AbortSignal): Promise<boolean>;
+  /** What a finished job that nobody collects has cost, in USD; nothing when that cannot be known. */
+  costOf(id: string, signal: AbortSignal): Promise<number | undefined>;
+}
+
+/** What `runJob` works with. */
+export interface JobContext {
+  readonly hooks: GenerateHooks;
+  /** Aborted with the hooks' signal, and when the generator is closed. */
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  /** Pause between two looks, in ms. */
+  readonly pollMs: number;
+  /** Lets `task` go on after the call has ended, until the generator is closed. */
+  follow(task: (closing: AbortSignal) => Promise<void>): void;
+}
+
+const FOLLOW_POLL_MS = 5000;
+/** How often a job that nobody waits for is looked at: for an hour. */
+const FOLLOW_LOOKS = 720;
+const READ_TRIES = 5;
+
+/**
+ * The recipe of every job: submit, have the id journalled, wait, collect. With `hooks.remoteId` it goes on with that
+ * job and submits nothing. While a job exists, troubles of the network never end the waiting: a new submit would be paid
+ * again. Once stopped it cancels the job, says truthfully whether that has worked, and rejects within 2 s.
+ */
+export async function runJob<P, R>(job: RemoteJob<P, R>, context: JobContext): Promise<R> {
+  const { hooks, signal, clock, pollMs } = context;
+  const reach = createStages(hooks.onProgress, signal);
+  const id = hooks.remoteId ?? (await begin(job, context));
+  try {
+    reach('accepted');
+    for (;;) {
+      const state = await readAgain(() => job.look(id, signal), { clock, signal, tries: Infinity });
+      if (state !== 'queued') reach('started');
+      if (state === 'finished') break;
+      await pause(clock, pollMs, signal);
+    }
+    reach('finished');
+    const result = await job.collect(id, signal);
+    reach('fetched');
+    return result;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    await leave(job, id, context);
+    throw signal.reason;
+  }
+}
+
+/** Submits; the answer is waited for even when nobody wants the work any more, for with its id it can be cancelled. */
+async function begin<P, R>(job: RemoteJob<P, R>, context: JobContext): Promise<string> {
+  const { hooks, signal, clock } = context;
+  const prepared = await job.prepare(signal);
+  signal.throwIfAborted();
+  const id = await withGrace(clock, signal, (late) => job.submit(prepared, late)).catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+    // Broken off by us, or without an answer: the provider may have it.
+    if (error === signal.reason || asAppError(error).code === 'outcome_unknown') hooks.onDetached();
+    throw signal.reason;
+  });
+  try {
+    await hooks.onRemoteId(id);
+    return id;
+  } catch (error) {
+    // An id that nobody remembers would be submitted again after a crash.
+    if (!(await cancelled(job, id, clock))) hooks.onDetached();
+    throw error;
+  }
+}
+
+/** A job whose id is journalled goes on while the server is away: the next start collects it. */
+async function leave<P, R>(job: RemoteJob<P, R>, id: string, context: JobContext): Promise<void> {
+  const { hooks, clock } = context;
+  const stopped = hooks.signal.aborted && asAppError(hooks.signal.reason).code !== 'draining';
+  if (!stopped || (await cancelled(job, id, clock))) return;
+  hooks.onDetached();
+  context.follow((closing) => reportCost(job, id, { ...context, signal: closing }));
+}
+
+async function cancelled<P, R>(job: RemoteJob<P, R>, id: string, clock: Clock): Promise<boolean> {
+  const limit = new AbortController();
+  const cancelTimer = clock.after(GRACE_MS, () => limit.abort(new AppError('upstream_timeout', 'Too late.')));
+  try {
+    return await job.cancel(id, limit.signal);
+  } catch (error) {
+    // What cannot be cancelled goes on, and that is what the answer says.
+    if (error instanceof AppError) return false;
+    throw error;
+  } finally {
+    cancelTimer();
+  }
+}
+
+/** Waits for the end of a job that nobody waits for, to learn what it has cost. */
+async function reportCost<P, R>(job: RemoteJob<P, R>, id: string, context: JobContext): Promise<void> {
+  const { hooks, clock, signal } = context;
+  try {
+    for (let looks = 0; looks < FOLLOW_LOOKS; looks += 1) {
+      const state = await readAgain(() => job.look(id, signal), { clock, signal, tries: READ_TRIES });
+      if (state === 'finished') {
+        const usd = await readAgain(() => job.costOf(id, signal), { clock, signal, tries: READ_TRIES });
+        if (usd !== undefined) hooks.onCost(usd);
+        return;
+      }
+      await pause(clock, FOLLOW_POLL_MS, signal);
+    }
+  } catch (error) {
+    // The provider has failed, forgotten the job, or the server stops: then the cost never becomes known.
+    if (!(error instanceof AppError)) throw error;
+  }
+}
