@@ -30,6 +30,7 @@ export const ERRORS = {
   storage_full: { title: 'The disk is full', retryable: true },
   storage_failed: { title: 'The storage does not work', retryable: true },
   // How an accepted render ends without an image.
+  generator_crashed: { title: 'The generator’s process died', retryable: true },
   generator_failed: { title: 'The generator failed', retryable: true },
   content_rejected: { title: 'The provider refuses this content', retryable: false },
   upstream_failed: { title: 'The provider failed', retryable: true },

@@ -233,6 +233,13 @@ const PROVOKE = {
     const image_data = plainPng([9, 9, 9]).toString('base64');
     return http(await app.call('POST', '/v1/renders', { prompt: 'a', depth_map: { image_data } }));
   },
+  async generator_crashed() {
+    const { app, stepped } = await startStepped();
+    const { body } = await app.call('POST', '/v1/renders', { prompt: 'a' });
+    (await stepped.call(1)).fail(new AppError('generator_crashed', 'The process of the model has died.'));
+    await app.call('GET', `/v1/renders/${body.id}`, undefined, { prefer: 'wait=60' });
+    return endOf(app, body.id);
+  },
   async generator_failed() {
     const dir = await temporaryDir();
     const images_dir = join(dir, 'shown');

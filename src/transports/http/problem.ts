@@ -37,6 +37,7 @@ export const STATUS: Record<ErrorCode, number> = {
   generator_unavailable: 503,
   storage_full: 507,
   storage_failed: 507,
+  generator_crashed: 502,
   generator_failed: 502,
   content_rejected: 422,
   upstream_failed: 502,
