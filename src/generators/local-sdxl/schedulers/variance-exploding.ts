@@ -1,58 +1,53 @@
-import { AppError } from '../../../errors.ts';
 import type { SchedulerSettings } from './config.ts';
+import type { Weights } from './prediction.ts';
+import { levelOfSigma, originalWeights, weigh } from './prediction.ts';
 import type { Scheduler, SchedulerRun } from './scheduler.ts';
 
-/** How much of the sample and of the model's output make up another tensor. */
-export type Weights = readonly [ofSample: number, ofOutput: number];
+/** What Euler's samplers add to the common part of a scheduler. */
+interface VarianceExploding extends Omit<Scheduler, 'step' | 'drawsNoise'> {
+  /** x0 of the sample and the model's output at `index`. */
+  originalAt(index: number): Weights;
+}
 
-/** What Euler's samplers share: latents are the image plus σ times noise, so their scale grows with the noise. */
+/**
+ * What Euler's samplers share: latents are the image plus σ times noise, so their scale grows with the noise, and the
+ * UNet gets them scaled down.
+ */
 export function varianceExploding(
   settings: SchedulerSettings,
   run: SchedulerRun,
   timesteps: Float32Array,
   sigmas: Float32Array,
-): Omit<Scheduler, 'step' | 'drawsNoise'> & { originalWeights(index: number): Weights } {
-  if (run.timesteps !== undefined) {
-    throw new AppError('config_invalid', 'Only the LCM and TCD samplers take timesteps of their own.');
-  }
+): VarianceExploding {
   const max = sigmas.reduce((most, sigma) => Math.max(most, sigma), 0);
-  const isScaledToSigma = settings.timestep_spacing === 'linspace' || settings.timestep_spacing === 'trailing';
+  const startsAtMax = settings.timestep_spacing === 'linspace' || settings.timestep_spacing === 'trailing';
 
-  /** x0 of the model's output: x − σε, or x/(σ²+1) − σv/√(σ²+1). */
-  function originalWeights(index: number): Weights {
-    const sigma = sigmas[index] ?? 0;
-    switch (settings.prediction_type) {
-      case 'epsilon':
-        return [1, -sigma];
-      case 'v_prediction':
-        return [1 / (sigma * sigma + 1), -sigma / Math.sqrt(sigma * sigma + 1)];
-      case 'sample':
-        return [0, 1];
-    }
+  function originalAt(index: number): Weights {
+    // The sample here is 1/alpha times that of the variance-preserving form, which the weights are for.
+    const level = levelOfSigma(sigmas[index] ?? 0);
+    const { ofSample, ofOutput } = originalWeights(settings.prediction_type, level);
+    return { ofSample: ofSample * level.alpha, ofOutput };
   }
 
   return {
     timesteps,
     sigmas,
     beginIndex: run.beginIndex ?? 0,
-    initNoiseSigma: Math.fround(isScaledToSigma ? max : Math.sqrt(max * max + 1)),
-    originalWeights,
+    initNoiseSigma: Math.fround(startsAtMax ? max : Math.sqrt(max * max + 1)),
+    originalAt,
 
     scaleModelInput(index, sample, out) {
-      const sigma = sigmas[index] ?? 0;
-      const scale = Math.sqrt(sigma * sigma + 1);
-      for (let i = 0; i < sample.length; i += 1) out[i] = (sample[i] ?? 0) / scale;
+      const { alpha } = levelOfSigma(sigmas[index] ?? 0);
+      for (let i = 0; i < sample.length; i += 1) out[i] = (sample[i] ?? 0) * alpha;
     },
 
     predictOriginal(index, sample, modelOutput, out) {
-      const [fromSample, fromOutput] = originalWeights(index);
-      for (let i = 0; i < out.length; i += 1)
-        out[i] = fromSample * (sample[i] ?? 0) + fromOutput * (modelOutput[i] ?? 0);
+      const { ofSample, ofOutput } = originalAt(index);
+      weigh(ofSample, sample, ofOutput, modelOutput, out);
     },
 
     addNoise(index, clean, noise, out) {
-      const sigma = sigmas[index] ?? 0;
-      for (let i = 0; i < out.length; i += 1) out[i] = (clean[i] ?? 0) + sigma * (noise[i] ?? 0);
+      weigh(1, clean, sigmas[index] ?? 0, noise, out);
     },
   };
 }
