@@ -3,9 +3,6 @@ import { hash } from './numbers.ts';
 
 /** Heights are sorted into this many steps while water is routed. */
 const LEVELS = 4096;
-/** Neighbours: the four next to a cell, then the four across its corners. */
-const DX = [1, -1, 0, 0, 1, 1, -1, -1];
-const DY = [0, 0, 1, -1, 1, -1, 1, -1];
 /** How far one neighbour is preferred by chance: without it, all water runs along eight directions. */
 const WANDER = 0.9;
 
@@ -33,6 +30,8 @@ export function routeWater(heights: Float32Array, size: Size, level: number, sal
   const first = new Int32Array(LEVELS).fill(-1);
   const last = new Int32Array(LEVELS).fill(-1);
   const next = new Int32Array(count);
+  // The four cells next to one, then the four across its corners.
+  const ways = [1, -1, width, -width, width + 1, 1 - width, width - 1, -1 - width];
 
   let lowest = Infinity;
   let highest = -Infinity;
@@ -78,22 +77,21 @@ export function routeWater(heights: Float32Array, size: Size, level: number, sal
   }
   return { receivers, order, area };
 
-  /** Queues what is new around a cell and finds its own steepest way down. */
+  /**
+   * Queues what is new around a cell and finds its own steepest way down. Cells at the edge need no care: they are
+   * outlets and all queued from the start, so what seems to lie across the edge is never new to them.
+   */
   function visit(cell: number, bucket: number): void {
-    const x = cell % width;
-    const y = (cell - x) / width;
     const outlet = receivers[cell] === cell;
     const here = heights[cell] ?? 0;
     let steepest = 0;
     for (let way = 0; way < 8; way += 1) {
-      const nx = x + (DX[way] ?? 0);
-      const ny = y + (DY[way] ?? 0);
-      if (nx < 0 || ny < 0 || nx >= width || ny >= height) continue;
-      const near = ny * width + nx;
+      const near = cell + (ways[way] ?? 0);
       if (state[near] === 0) enqueue(near, cell, Math.max(bucket, bucketOf(near)));
       else if (state[near] === 2 && !outlet) {
-        const chance = 1 - WANDER * hash(cell, way, salt);
-        const drop = (here - (heights[near] ?? 0)) * chance * (way < 4 ? 1 : Math.SQRT1_2);
+        const fall = (here - (heights[near] ?? 0)) * (way < 4 ? 1 : Math.SQRT1_2);
+        if (fall <= steepest) continue;
+        const drop = fall * (1 - WANDER * hash(cell, way, salt));
         if (drop > steepest) {
           steepest = drop;
           receivers[cell] = near;

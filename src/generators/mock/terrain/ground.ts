@@ -2,31 +2,13 @@ import type { BiomeLook } from './biome-look.ts';
 import { clamp01, smoothstep } from './numbers.ts';
 import type { Paint } from './paint.ts';
 import { mixIn, setPaint } from './paint.ts';
-
-/** What the colour of the bare land depends on. One object, changed for each pixel. */
-export interface Spot {
-  /** 0 at the water, 1 at the summits. */
-  climb: number;
-  slope: number;
-  moisture: number;
-  /** Patches the size of hills, −1 to 1. */
-  mottle: number;
-  /** Fine noise, −1 to 1. */
-  grain: number;
-  /** How far it is under trees, 0 to 1. */
-  cover: number;
-  u: number;
-  v: number;
-}
+import type { Painter, Spot } from './spot.ts';
 
 const SNOW = [222, 229, 238] as const;
 const ICE_CRACK = [116, 168, 200] as const;
 
 /** Paints land as nature made it: ground by height and moisture, trees, rock on the steep, snow, and a beach. */
-export function createGround(
-  look: BiomeLook,
-  noise: (x: number, y: number) => number,
-): (paint: Paint, spot: Spot) => void {
+export function createGround(look: BiomeLook, noise: (x: number, y: number) => number): Painter {
   const [low, middle, high] = look.ground;
   const [shade, light, clump] = look.trees;
 

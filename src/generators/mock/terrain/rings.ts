@@ -1,8 +1,8 @@
 import type { EraLook } from './era-look.ts';
-import type { Painter } from './farmland.ts';
 import { clamp01, hash, length } from './numbers.ts';
 import { setPaint } from './paint.ts';
 import type { Town } from './settlements.ts';
+import type { Painter } from './spot.ts';
 
 const RINGS = 7;
 const DOME = [206, 236, 244] as const;
@@ -11,8 +11,8 @@ const FALLBACK = [230, 240, 240] as const;
 
 /** Cities in circles: a dome, rings of terraces and gardens around it, boulevards between them. */
 export function createRings(era: EraLook, towns: readonly Town[]): Painter {
-  return (paint, u, v, share) => {
-    paint[3] = 0;
+  return (paint, { u, v, urban }) => {
+    paint.opacity = 0;
     let reach = Infinity;
     let index = 0;
     for (let at = 0; at < towns.length; at += 1) {
@@ -25,7 +25,7 @@ export function createRings(era: EraLook, towns: readonly Town[]): Painter {
       }
     }
     const town = towns[index];
-    if (town === undefined || reach > 1 || share < 0.01) return;
+    if (town === undefined || reach > 1 || urban < 0.01) return;
 
     const outward = reach * RINGS;
     const ring = Math.trunc(outward);

@@ -1,9 +1,9 @@
 import { createDistricts } from './districts.ts';
 import type { EraLook } from './era-look.ts';
-import type { Painter } from './farmland.ts';
 import { clamp01, hash } from './numbers.ts';
 import type { Paint } from './paint.ts';
 import { mixIn, setPaint } from './paint.ts';
+import type { Painter } from './spot.ts';
 
 /** Districts with streets of one direction, across the picture. */
 const DISTRICTS = 7;
@@ -15,15 +15,15 @@ const ROOF = [120, 116, 110] as const;
 /** Blocks between streets, lots with houses in them, and avenues between the districts. */
 export function createStreets(seed: number, era: EraLook): Painter {
   const districtAt = createDistricts(seed + 101);
-  const lot: Lot = { column: 0, row: 0, house: 0, hall: false, sunward: 0, opacity: 0, share: 0 };
-  return (paint, u, v, share) => {
+  const lot: Lot = { column: 0, row: 0, house: 0, hall: false, sunward: 0, opacity: 0, urban: 0 };
+  return (paint, { u, v, urban }) => {
     const { id, cos, sin, border } = districtAt(u * DISTRICTS, v * DISTRICTS);
     const x = (u * cos + v * sin) * era.blocks;
     const y = (v * cos - u * sin) * era.blocks;
     const column = Math.floor(x);
     const row = Math.floor(y);
-    paint[3] = 0;
-    if (share < 0.06 + 0.6 * hash(column, row, id)) return;
+    paint.opacity = 0;
+    if (urban < 0.06 + 0.6 * hash(column, row, id)) return;
 
     const inX = x - column;
     const inY = y - row;
@@ -35,7 +35,7 @@ export function createStreets(seed: number, era: EraLook): Painter {
     }
     const kind = hash(column, row, id + 1);
     if (kind < era.parks) {
-      paint[3] = 0;
+      paint.opacity = 0;
       return;
     }
     const hall = kind > 1 - era.halls;
@@ -53,7 +53,7 @@ export function createStreets(seed: number, era: EraLook): Painter {
     lot.hall = hall;
     lot.sunward = sunward;
     lot.opacity = opacity;
-    lot.share = share;
+    lot.urban = urban;
     paintLot(paint, era, lot);
   };
 }
@@ -67,22 +67,22 @@ interface Lot {
   /** How far towards the sun in the lot, −0.7 to 0.7. */
   sunward: number;
   opacity: number;
-  share: number;
+  urban: number;
 }
 
-function paintLot(paint: Paint, era: EraLook, { column, row, house, hall, sunward, opacity, share }: Lot): void {
+function paintLot(paint: Paint, era: EraLook, { column, row, house, hall, sunward, opacity, urban }: Lot): void {
   const chance = hash(column * 131 + house, row, 11);
-  if (!hall && chance > era.fill * clamp01(0.5 + share)) {
+  if (!hall && chance > era.fill * clamp01(0.5 + urban)) {
     setPaint(paint, era.yard, 0.85 * opacity * (1 - 0.8 * era.overgrown), 0.9 + 0.2 * chance);
     return;
   }
   const look = hash(row * 131 + house, column, 13);
   const roof = era.roofs[Math.trunc(look * era.roofs.length)] ?? ROOF;
-  const height = hash(house, column, row) * share;
+  const height = hash(house, column, row) * urban;
   const side = sunward < -0.3 ? 0.52 - 0.16 * height : sunward > 0.36 ? 1.16 : 0.9 + 0.2 * hash(column, house, row);
   setPaint(paint, roof, opacity, side);
   if (!hall && era.lights > 0 && hash(column + house, row, 17) < era.lights) {
     mixIn(paint, FIRE, 0.5 + 0.5 * height);
-    paint[3] = 2;
+    paint.opacity = 2;
   }
 }

@@ -1,22 +1,19 @@
 import type { BiomeLook } from './biome-look.ts';
 import { clamp01, smoothstep } from './numbers.ts';
-import type { Paint } from './paint.ts';
 import { mixIn, scalePaint, setPaint } from './paint.ts';
+import type { Painter } from './spot.ts';
 
 const FOAM = [232, 240, 240] as const;
 const FLOE = [228, 238, 244] as const;
 const GLINT = [214, 226, 232] as const;
 
-/** Paints water `depth` below its surface, in heights of the land: pale over the shoals, surf at shores, ice if it is cold. */
-export function createWater(
-  look: BiomeLook,
-  noise: (x: number, y: number) => number,
-): (paint: Paint, depth: number, u: number, v: number) => void {
+/** Paints water by its depth: pale over the shoals, surf at shores, ice if it is cold. */
+export function createWater(look: BiomeLook, noise: (x: number, y: number) => number): Painter {
   const surf = look.form === 'coast' || look.form === 'island' ? 0.75 : 0.12;
   // Shoals of the tropics reach far out; elsewhere the bottom is soon out of sight.
   const clear = look.form === 'island' ? 0.34 : look.form === 'coast' ? 0.2 : 0.13;
 
-  return (paint, depth, u, v) => {
+  return (paint, { depth, u, v }) => {
     const drift = noise(u * 7, v * 7);
     const swell = noise(u * 46 + 2 * drift, v * 74);
     const ripple = noise(u * 210, v * 330 + 3 * drift);
