@@ -1,4 +1,5 @@
 import { tmpdir } from 'node:os';
+import { buffer } from 'node:stream/consumers';
 import packageJson from '../package.json' with { type: 'json' };
 import { isLoopback } from './config/loopback.ts';
 import type { Config } from './config/schema.ts';
@@ -25,12 +26,12 @@ import { openSqliteJournal } from './render/sqlite/journal.ts';
 import { createImages } from './store/convert.ts';
 import { createFileImageStore } from './store/file-image-store.ts';
 import { createInputReader } from './store/inputs.ts';
+import { createBusTransport } from './transports/bus-transport.ts';
 import { addEventRoutes, createEventStream } from './transports/events.ts';
 import type { HttpServer } from './transports/http/server.ts';
 import { createHttpServer, listen } from './transports/http/server.ts';
 import { addOperationsRoutes } from './transports/operations.ts';
 import { addRestRoutes } from './transports/rest.ts';
-import { createBusTransport } from './transports/zeromq.ts';
 
 /** Name and version, as the server gives them on the wire. */
 export const SERVER = `experimance-image-server/${packageJson.version}`;
@@ -39,6 +40,9 @@ export const SERVER = `experimance-image-server/${packageJson.version}`;
 const OPERATORS_LIMIT = 2 ** 28;
 
 const DAY_MS = 86_400_000;
+
+/** How far back the bus looks for what may not have left the last process. */
+const RECENT_EVENTS = 500;
 
 /** What a test may put in the place of a part; by default the real ones. */
 export interface Overrides {
@@ -155,7 +159,24 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     onEvicted: metrics.onEvicted,
   });
   const bus = config.bus.enabled
-    ? createBusTransport({ config: config.bus, renders, log, onMessage: metrics.onBusMessage })
+    ? createBusTransport({
+        config: config.bus,
+        renders: {
+          submit: renders.submit,
+          subscribe: renders.subscribe,
+          async readImage(imageId, format) {
+            await renders.image(imageId);
+            return await buffer((await store.open(imageId, format)).stream);
+          },
+        },
+        clock,
+        log,
+        onMessage: metrics.onBusMessage,
+        recentEvents: async (sinceMs) => {
+          const lately = await journal.eventsAfter({ since: journal.lastSeq - RECENT_EVENTS, limit: RECENT_EVENTS });
+          return lately.filter(({ event }) => Date.parse(event.time) >= clock.now() - sinceMs).map(hub.publishable);
+        },
+      })
     : undefined;
   parts.defer(() => bus?.close());
   const health = createHealth({

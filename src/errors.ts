@@ -46,6 +46,7 @@ export const ERRORS = {
   superseded: { title: 'A newer request took its place', retryable: false },
   crashed: { title: 'The server stopped during the render too often', retryable: true },
   internal: { title: 'An error inside the server', retryable: true },
+  outbox_overflow: { title: 'Results for the bus are dropped', retryable: false },
   // Why the process does not start.
   config_invalid: { title: 'The configuration is not valid', retryable: false },
   port_in_use: { title: 'The address is taken by another process', retryable: false },

@@ -9,7 +9,7 @@ import { exitCodeOf } from '../src/cli/failure.ts';
 import type { ErrorCode } from '../src/errors.ts';
 import { AppError, asAppError, ERRORS } from '../src/errors.ts';
 import { STATUS } from '../src/transports/http/problem.ts';
-import { pythonRenderRequest, startCorePeer } from './fakes/core-peer.ts';
+import { pythonRenderRequest, startCorePeer, startListener } from './fakes/core-peer.ts';
 import { SteppedGenerator } from './fakes/stepped-generator.ts';
 import { plainPng } from './generators/png.ts';
 import type { ConfigChanges, TestApp } from './helper.ts';
@@ -297,6 +297,21 @@ const PROVOKE = {
     (await stepped.call(1)).fail(new TypeError('x is not a function'));
     return endOf(app, body.id);
   },
+  async outbox_overflow() {
+    const core = await startCorePeer();
+    onTestFinished(() => core.close());
+    const dir = await temporaryDir();
+    const images = `ipc://${join(dir, 'images.sock')}`;
+    const results = `ipc://${join(dir, 'nobody.sock')}`;
+    await startApp({
+      config: { bus: { enabled: true, requests: core.requests, results, images, alerts: 'publish', outbox: 1 } },
+    });
+    const listener = startListener(images);
+    onTestFinished(() => listener.close());
+    for (const id of ['a', 'b', 'c']) await core.send(pythonRenderRequest({ request_id: id, width: 64, height: 64 }));
+    const { code } = await listener.next(({ type }) => type === 'Alert');
+    return { door: 'bus', code: String(code) };
+  },
   config_invalid: async () =>
     startIn(await temporaryDir(), { generator: { strategy: 'none' } }, '--generator.strategy', 'none'),
   async port_in_use() {
@@ -323,6 +338,7 @@ const NOT_OF_HTTP: readonly ErrorCode[] = [
   'malformed_message',
   'unsupported_message',
   'message_too_large',
+  'outbox_overflow',
   'config_invalid',
   'port_in_use',
   'data_dir_in_use',

@@ -62,7 +62,7 @@ export async function startApp({ config = {}, overrides, dir }: StartAppOptions 
       data_dir: join(root, 'data'),
       ...config,
       http: { port: 0, drain_s: 1, ...config.http },
-      bus: { enabled: false, ...config.bus },
+      bus: { enabled: false, events: `ipc://${join(root, 'events.sock')}`, ...config.bus },
       mock: { style: 'placeholder', ...config.mock },
     }),
     log: createLog({ level: 'debug', target: { write: (line) => lines.push(JSON.parse(line)) }, pretty: false }),

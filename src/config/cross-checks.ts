@@ -20,10 +20,7 @@ export function crossCheck(config: Config): { refusals: Refusal[]; warnings: str
   if (config.http.allowed_hosts.some((name) => !/^[^\s/:]+$/.test(name))) {
     refusals.push({ keys: ['http.allowed_hosts'], reason: 'expected host names without scheme and port' });
   }
-  for (const name of ['requests', 'results'] as const) {
-    const reason = refuseBusAddress(config.bus[name]);
-    if (reason !== undefined) refusals.push({ keys: [`bus.${name}`], reason });
-  }
+  refusals.push(...refuseBus(config.bus));
   if (config.mock.style === 'existing' && config.mock.images_dir === undefined) {
     refusals.push({
       keys: ['mock.style', 'mock.images_dir'],
@@ -58,6 +55,26 @@ const OPEN_HOST =
 
 function openHostWarning(host: string): string {
   return `[http] host = "${host}" with [auth] anonymous = true: anybody who reaches this address can render`;
+}
+
+function refuseBus(bus: Config['bus']): Refusal[] {
+  const connecting = (['requests', 'results', 'events'] as const).map((name) => ({
+    keys: [`bus.${name}`] as const,
+    reason: refuseBusAddress(bus[name]),
+  }));
+  const refused = [...connecting, { keys: ['bus.images'] as const, reason: refuseBindAddress(bus.images) }].flatMap(
+    ({ keys, reason }): Refusal[] => (reason === undefined ? [] : [{ keys, reason }]),
+  );
+  const relative = Object.entries(bus.path_map)
+    .flat()
+    .some((path) => !path.startsWith('/'));
+  if (relative) refused.push({ keys: ['bus.path_map'], reason: 'expected absolute paths on both sides' });
+  return refused;
+}
+
+/** Where we listen ourselves: every interface is an address, too. */
+function refuseBindAddress(address: string): string | undefined {
+  return refuseBusAddress(address.replace(/^tcp:\/\/\*:/, 'tcp://0.0.0.0:'));
 }
 
 function refuseBusAddress(address: string): string | undefined {

@@ -64,6 +64,12 @@ export const configSchema = z.strictObject({
   bus: z
     .strictObject({
       enabled: z.boolean().default(true).describe('Whether to take work from an Experimance core'),
+      layout: z
+        .enum(['worker', 'pubsub'])
+        .default('worker')
+        .describe(
+          'Requests and results on sockets of their own, as Experimance has them today, or published, as in June 2025',
+        ),
       project: z
         .enum(['experimance', 'fire', 'base'])
         .default('experimance')
@@ -72,19 +78,56 @@ export const configSchema = z.strictObject({
         .string()
         .min(1)
         .default('tcp://127.0.0.1:5564')
-        .describe('Where the core hands out its requests (PUSH)'),
-      results: z.string().min(1).default('tcp://127.0.0.1:5565').describe('Where the core takes results (PULL)'),
+        .describe('Layout worker: where the core hands out its requests (PUSH)'),
+      results: z
+        .string()
+        .min(1)
+        .default('tcp://127.0.0.1:5565')
+        .describe('Layout worker: where the core takes results (PULL)'),
+      events: z
+        .string()
+        .min(1)
+        .default('tcp://127.0.0.1:5555')
+        .describe('Where the core publishes: its place in time and space, and in the layout pubsub its requests'),
+      images: z
+        .string()
+        .min(1)
+        .default('tcp://127.0.0.1:5558')
+        .describe('Where this server publishes: images in the layout pubsub, and Alerts if alerts says so'),
+      mirror: z
+        .boolean()
+        .default(false)
+        .describe('Whether images of renders that came over REST appear on the bus too'),
       alerts: z
-        .enum(['results', 'off'])
+        .enum(['results', 'publish', 'both', 'off'])
         .default('results')
-        .describe('Where to say that a request has failed: on the results socket, or nowhere'),
+        .describe('Where to say that a request has failed: where results go, published at images, both, or nowhere'),
+      path_map: z
+        .record(z.string().min(1), z.string().min(1))
+        .default({})
+        .describe('Beginnings of paths here, and what the core has in their place on a file system that both share')
+        .meta({ examples: [{ '/srv/images': '/mnt/images' }] }),
       outbox: z
         .int()
         .min(1)
         .max(100_000)
         .default(256)
-        .describe('Messages kept for a core that is away; then the oldest go'),
+        .describe('Messages kept for a core that is away, 64 MiB at most; then the oldest go'),
+      replay_max_age_s: z
+        .number()
+        .min(0)
+        .max(MAX_SECONDS)
+        .default(10)
+        .describe('Seconds within which the newest image of a place is still sent when an experimance core comes back'),
       output_format: z.enum(['png', 'jpeg', 'webp']).default('jpeg').describe('Format of images for the bus'),
+      image_transport: z
+        .enum(['file_uri', 'hybrid'])
+        .default('file_uri')
+        .describe('Images by their path, or (hybrid) with their bytes as well'),
+      drop_stale: z
+        .boolean()
+        .default(false)
+        .describe('Whether queued renders of a place that the core has left are given up'),
     })
     .prefault({}),
   generator: z
@@ -124,6 +167,18 @@ export const configSchema = z.strictObject({
         .meta({ examples: [['/srv/depth-maps', '/srv/tiles']] }),
       max_pixels: z.int().min(1).default(16_800_000).describe('Most pixels of an input image'),
       max_bytes: z.int().min(1).default(20_971_520).describe('Largest input image, in bytes'),
+    })
+    .prefault({}),
+  health: z
+    .strictObject({
+      file: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          "File for Experimance's health service, or off; default: where that service looks, if its environment is set",
+        )
+        .meta({ examples: ['/var/cache/experimance/health/image_server.json'] }),
     })
     .prefault({}),
   mock: z

@@ -24,13 +24,15 @@ export interface Link {
 
 /** Keeps a socket connected; `key` is its address' key in `[bus]`. */
 export function createLink(options: {
-  key: 'requests' | 'results';
+  key: 'requests' | 'results' | 'events';
   address: string;
   socket: LinkSocket;
   log: Logger;
+  /** The work goes on without it. */
+  optional?: boolean;
   onChange?: (connected: boolean) => void;
 }): Link {
-  const { key, address, socket, log, onChange } = options;
+  const { key, address, socket, log, optional = false, onChange } = options;
   // Neither before the first event.
   let state: 'connected' | 'away' | undefined;
 
@@ -38,6 +40,7 @@ export function createLink(options: {
     if (state === next) return;
     state = next;
     if (next === 'connected') log.info({ socket: key, address }, 'Connected to the core');
+    else if (optional) log.info({ socket: key, address, err }, 'Nobody publishes there; trying on');
     else log.warn({ socket: key, address, err }, 'The core is away; trying on');
     onChange?.(next === 'connected');
   }
@@ -99,4 +102,9 @@ function isAddress(address: string): boolean {
 function badAddress(key: string, address: string, cause?: unknown): AppError {
   const message = `[bus] ${key} is "${address}"; expected an address to connect to, like tcp://127.0.0.1:5564.`;
   return new AppError('config_invalid', message, { cause });
+}
+
+/** Whether it is a system's or socket's error with this code. */
+export function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
 }

@@ -1,6 +1,6 @@
 import { AppError, asAppError } from '../errors.ts';
-import type { Alert, BusImageReady } from '../messages/bus.ts';
-import { busImageReady } from '../messages/bus.ts';
+import type { Alert, BusImageReady, Place } from '../messages/bus.ts';
+import { busImageReady, spaceTimeUpdate } from '../messages/bus.ts';
 import type { TolerantRequest } from '../messages/render-request.ts';
 import { invalidRequest, parseTolerantRequest } from '../messages/render-request.ts';
 import type { LoggedEvent } from '../render/journal.ts';
@@ -19,31 +19,81 @@ export type BusInput =
   | ({ readonly kind: 'request'; readonly type: 'RenderRequest'; readonly requestId: string } & TolerantRequest)
   | {
       readonly kind: 'refused';
-      readonly type: 'RenderRequest' | 'other';
+      readonly type: 'RenderRequest' | 'SpaceTimeUpdate' | 'other';
       /** Null when none can be read. */
       readonly requestId: string | null;
       readonly error: AppError;
-    };
+      /** Whether whoever sent it waits for an answer. */
+      readonly answer: boolean;
+      /** Its type as sent, where it is one that is not served. */
+      readonly unsupported?: string;
+    }
+  /** Where in time and space the core is now. */
+  | ({ readonly kind: 'place'; readonly type: 'SpaceTimeUpdate' } & Place)
+  /** Published for others. */
+  | { readonly kind: 'passing'; readonly type: 'other' };
+
+/** How a message came: `direct` to us alone and without a topic, or `published` to everybody behind its topic. */
+export type Framing = 'direct' | 'published';
 
 /** What the bus gets to hear. */
 export type BusOutput = BusImageReady | Alert;
 
-/** The request in a message of the given frames. Whatever they hold, the answer is a value: it never throws. */
-export function readBusRequest(frames: readonly Buffer[]): BusInput {
+/** Types that ask for something that an image server made or may make. */
+const ASKING = ['RenderRequest', 'AudioRenderRequest'];
+/** Types that are themselves answers or signs of life: answering them could go on for ever. */
+const ANSWERS = ['ImageReady', 'AudioReady', 'Alert', 'Heartbeat'];
+/** Topics of render requests; Experimance's first version wrote the second under Python 3.11. */
+const REQUEST_TOPICS = ['RenderRequest', 'MessageType.RENDER_REQUEST'];
+
+/** What a message of the given frames says. Whatever they hold, the answer is a value: it never throws. */
+export function readBusMessage(frames: readonly Buffer[], framing: Framing): BusInput {
+  const direct = framing === 'direct';
   let message: unknown;
+  let topic: string | undefined;
   try {
-    message = parseJson(decodeText(onlyFrame(frames)));
+    const frame = onlyFrame(frames);
+    const topicEnd = direct ? 0 : topicLength(frame);
+    topic = frame.toString('latin1', 0, Math.max(0, topicEnd - 1));
+    message = parseJson(decodeText(frame.subarray(topicEnd)));
     refuseFlaws(message);
+    if (!direct && isObject(message) && !ASKING.includes(String(message.type))) return readPublished(message);
     const fields = requestFields(message);
     const requestId = namedRequestId(fields);
     if (requestId === null) throw invalidRequest([{ path: 'request_id', message: 'must be text that is not empty' }]);
     return { kind: 'request', type: 'RenderRequest', requestId, ...parseTolerantRequest(fields) };
   } catch (error) {
-    // An object says itself which id is its own; in anything else the first one that shows will do.
-    const requestId = isObject(message) ? namedRequestId(message) : firstSalvagedId(frames);
-    const type = isObject(message) && message.type === 'RenderRequest' ? 'RenderRequest' : 'other';
-    return { kind: 'refused', type, requestId, error: asAppError(error) };
+    const said = isObject(message) ? message.type : undefined;
+    const unsupported = asAppError(error).code === 'unsupported_message' ? shownType(said) : undefined;
+    return {
+      kind: 'refused',
+      type: said === 'RenderRequest' || said === 'SpaceTimeUpdate' ? said : 'other',
+      // An object says itself which id is its own; in anything else the first one that shows will do.
+      requestId: isObject(message) ? namedRequestId(message) : firstSalvagedId(frames),
+      error: asAppError(error),
+      answer: direct ? !ANSWERS.includes(String(said)) : isAsking(said, topic),
+      ...(unsupported === undefined ? {} : { unsupported }),
+    };
   }
+}
+
+/** Of what everybody can read, only what asks an image server is answered. */
+function isAsking(type: unknown, topic: string | undefined): boolean {
+  return type === undefined ? REQUEST_TOPICS.includes(topic ?? '') : ASKING.includes(String(type));
+}
+
+/** How many bytes the topic and its space take; none when the JSON begins at once. */
+function topicLength(frame: Buffer): number {
+  return frame[0] === OPENING_BRACE ? 0 : frame.indexOf(' ') + 1;
+}
+
+const OPENING_BRACE = 0x7b;
+
+function readPublished(message: Record<string, unknown>): BusInput {
+  if (message.type !== 'SpaceTimeUpdate') return { kind: 'passing', type: 'other' };
+  const place = spaceTimeUpdate.safeParse(message);
+  if (place.success) return { kind: 'place', type: 'SpaceTimeUpdate', era: place.data.era, biome: place.data.biome };
+  throw malformed('The update names no era and biome.');
 }
 
 /** What the bus hears of an event; undefined when nothing. Throws when an image's event lacks what the bus needs. */
@@ -127,9 +177,14 @@ function refuseBrokenText(text: string): void {
 function requestFields(message: unknown): Record<string, unknown> {
   if (!isObject(message)) throw malformed('The message is not a JSON object.');
   if (message.type === 'RenderRequest') return message;
-  const type = typeof message.type === 'string' ? message.type.slice(0, 64).toWellFormed() : undefined;
-  const what = type === undefined ? 'Messages without a type' : `Messages of the type "${type}"`;
+  const what =
+    message.type === undefined ? 'Messages without a type' : `Messages of the type "${shownType(message.type)}"`;
   throw new AppError('unsupported_message', `${what} are not served here; RenderRequest is.`);
+}
+
+/** A type that somebody sent, short enough to show; empty when it is no text. */
+function shownType(type: unknown): string {
+  return typeof type === 'string' ? type.slice(0, 64).toWellFormed() : '';
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

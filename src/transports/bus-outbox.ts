@@ -1,11 +1,15 @@
+import type { Clock } from '../render/clock.ts';
+import type { OutgoingMessage, ReplayRules } from './bus-replay.ts';
+import { createRecent, selectForReplay } from './bus-replay.ts';
+
 /** Most that waits, in bytes: then the oldest go. */
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 
-/** A message on its way out. `type` is for counting. */
-export interface OutgoingMessage {
-  readonly type: string;
-  readonly bytes: Buffer;
-}
+/**
+ * What became of a message: handed on, handed on once more after the peer was away, dropped for lack of room or at the
+ * end, too old or not the newest when the peer came back, or refused by the socket.
+ */
+export type OutboxOutcome = 'sent' | 'resent' | 'dropped' | 'stale' | 'failed';
 
 /** What the outbox needs of its surroundings. */
 export interface OutboxOptions {
@@ -13,10 +17,15 @@ export interface OutboxOptions {
   readonly maxMessages: number;
   /** Default 64 MiB. One message may be larger. */
   readonly maxBytes?: number;
-  /** Hands a message on; never called again before it has settled. */
-  readonly send: (bytes: Buffer) => Promise<void>;
-  /** Hears what became of each message, once. `failed` comes with the error of `send`. */
-  readonly onEnd: (message: OutgoingMessage, outcome: 'sent' | 'dropped' | 'failed', error?: unknown) => void;
+  /** What a peer that comes back is still sent. */
+  readonly replay: ReplayRules;
+  readonly clock: Pick<Clock, 'elapsed'>;
+  /**
+   * Hands a message on, or says `busy` when the peer does not take it yet; never called again before it has settled.
+   */
+  readonly send: (message: OutgoingMessage) => Promise<'sent' | 'busy'>;
+  /** Hears what became of each message, once; `resent` comes beside that. `failed` comes with the error of `send`. */
+  readonly onEnd: (message: OutgoingMessage, outcome: OutboxOutcome, error?: unknown) => void;
 }
 
 /**
@@ -25,7 +34,7 @@ export interface OutboxOptions {
  */
 export interface Outbox {
   put(message: OutgoingMessage): void;
-  /** Hands on what waits, and what comes, until `pause`. */
+  /** The peer is back: hands on what the rules leave of what waits and of what it may have lost, then what comes. */
   resume(): void;
   pause(): void;
   /** Messages that wait or are being handed on. */
@@ -36,37 +45,67 @@ export interface Outbox {
   close(): void;
 }
 
+/** A message with the time it was put in, in ms of `Clock.elapsed`. */
+export interface WaitingMessage {
+  readonly message: OutgoingMessage;
+  readonly at: number;
+  /** Whether it was handed on before. */
+  readonly again: boolean;
+}
+
 /** An outbox in front of a socket that bears only one pending send. */
-export function createOutbox({ maxMessages, maxBytes = MAX_WAITING_BYTES, send, onEnd }: OutboxOptions): Outbox {
-  const waiting: OutgoingMessage[] = [];
+export function createOutbox(options: OutboxOptions): Outbox {
+  const { maxMessages, maxBytes = MAX_WAITING_BYTES, replay, clock, send, onEnd } = options;
+  const recent = createRecent({ maxMessages, maxBytes, maxAgeMs: replay.maxAgeMs });
   const whenEmpty: (() => void)[] = [];
+  let waiting: WaitingMessage[] = [];
   let waitingBytes = 0;
   let running = false;
   let closed = false;
   let sending = false;
 
-  function take(): OutgoingMessage | undefined {
-    const message = waiting.shift();
-    waitingBytes -= message?.bytes.length ?? 0;
-    return message;
+  function take(): WaitingMessage | undefined {
+    const next = waiting.shift();
+    waitingBytes -= next?.message.bytes.length ?? 0;
+    return next;
+  }
+
+  function end({ message, again }: WaitingMessage, outcome: OutboxOutcome, error?: unknown): void {
+    // What was handed on before has been counted.
+    if (again && outcome !== 'sent') return;
+    onEnd(message, again ? 'resent' : outcome, error);
   }
 
   function drop(isTooMuch: () => boolean): void {
     while (isTooMuch()) {
       const oldest = take();
       if (oldest === undefined) return;
-      onEnd(oldest, 'dropped');
+      end(oldest, 'dropped');
     }
   }
 
-  async function handOn(message: OutgoingMessage): Promise<void> {
+  /** Libzmq says "sent" when it has a message, and the peer may have died with it: the recent ones count as waiting. */
+  function chooseForReplay(): void {
+    const now = clock.elapsed();
+    const { chosen, rest } = selectForReplay([...recent.takeAll(), ...waiting], replay, now);
+    for (const one of rest) end(one, 'stale');
+    waiting = chosen;
+    waitingBytes = chosen.reduce((sum, { message }) => sum + message.bytes.length, 0);
+  }
+
+  async function handOn(one: WaitingMessage): Promise<void> {
     try {
-      await send(message.bytes);
-      onEnd(message, 'sent');
+      if ((await send(one.message)) === 'busy') {
+        waiting.unshift(one);
+        waitingBytes += one.message.bytes.length;
+        return;
+      }
+      end(one, 'sent');
+      recent.note(one, clock.elapsed());
     } catch (error) {
       // The socket was closed while the message waited in it.
-      if (closed) onEnd(message, 'dropped');
-      else onEnd(message, 'failed', error);
+      if (closed) end(one, 'dropped');
+      else end(one, 'failed', error);
     }
   }
 
@@ -74,11 +113,12 @@ export function createOutbox({ maxMessages, maxBytes = MAX_WAITING_BYTES, send, 
     if (sending) return;
     sending = true;
     while (running) {
-      const message = take();
-      if (message === undefined) break;
-      await handOn(message);
+      const next = take();
+      if (next === undefined) break;
+      await handOn(next);
     }
     sending = false;
+    if (closed) drop(() => true);
     noteEmpty();
   }
 
@@ -92,14 +132,17 @@ export function createOutbox({ maxMessages, maxBytes = MAX_WAITING_BYTES, send, 
 
   return {
     put(message) {
-      if (closed) return onEnd(message, 'dropped');
-      waiting.push(message);
+      const one = { message, at: clock.elapsed(), again: false };
+      if (closed) return end(one, 'dropped');
+      waiting.push(one);
       waitingBytes += message.bytes.length;
       drop(() => waiting.length > maxMessages || (waitingBytes > maxBytes && waiting.length > 1));
       if (running) void run();
     },
     resume() {
-      running = !closed;
+      if (closed || running) return;
+      running = true;
+      chooseForReplay();
       void run();
     },
     pause() {

@@ -1,4 +1,4 @@
-import { Pull, Push } from 'zeromq';
+import { Pull, Push, Subscriber, XPublisher } from 'zeromq';
 
 /** A message as the core's PULL got it: parsed where it is one frame of JSON, else its frames. */
 export type PeerMessage = Record<string, unknown>;
@@ -28,6 +28,32 @@ export async function startCorePeer(at: { requests?: string; results?: string } 
   await bind(push, at.requests ?? 'tcp://127.0.0.1:*');
   await bind(pull, at.results ?? 'tcp://127.0.0.1:*');
 
+  const inbox = createInbox(pull, parse);
+
+  return {
+    requests: push.lastEndpoint ?? '',
+    results: pull.lastEndpoint ?? '',
+    received: inbox.received,
+    async send(message) {
+      const isRaw = typeof message === 'string' || message instanceof Uint8Array;
+      if (isRaw) await push.send(message);
+      else if (Array.isArray(message)) await push.send([...message]);
+      else await push.send(JSON.stringify(message));
+    },
+    next: inbox.next,
+    answerTo: (requestId) => inbox.next((message) => message.request_id === requestId),
+    async close() {
+      push.close();
+      await inbox.close();
+    },
+  };
+}
+
+/** What a reading socket got, for tests to wait for. */
+function createInbox(
+  socket: AsyncIterable<readonly Buffer[]> & { close(): void },
+  read: (frames: readonly Buffer[]) => PeerMessage,
+) {
   const received: PeerMessage[] = [];
   const unread: PeerMessage[] = [];
   const waiting = new Set<{
@@ -38,8 +64,8 @@ export async function startCorePeer(at: { requests?: string; results?: string } 
   const reading = readAll();
 
   async function readAll(): Promise<void> {
-    for await (const frames of pull) {
-      const message = parse(frames);
+    for await (const frames of socket) {
+      const message = read(frames);
       received.push(message);
       const taker = [...waiting].find(({ matches }) => matches(message));
       if (taker === undefined) {
@@ -59,28 +85,64 @@ export async function startCorePeer(at: { requests?: string; results?: string } 
   }
 
   return {
-    requests: push.lastEndpoint ?? '',
-    results: pull.lastEndpoint ?? '',
     received,
-    async send(message) {
-      const isRaw = typeof message === 'string' || message instanceof Uint8Array;
-      if (isRaw) await push.send(message);
-      else if (Array.isArray(message)) await push.send([...message]);
-      else await push.send(JSON.stringify(message));
-    },
     next,
-    answerTo: (requestId) => next((message) => message.request_id === requestId),
     async close() {
-      push.close();
-      pull.close();
+      socket.close();
       await reading;
       for (const { reject } of waiting) reject(new Error('The core peer was closed.'));
     },
   };
 }
 
+/** Somebody who listens to what is published, as a display does; `topic` is added to each message. */
+export interface Listener {
+  readonly received: readonly PeerMessage[];
+  next(matches?: (message: PeerMessage) => boolean): Promise<PeerMessage>;
+  close(): Promise<void>;
+}
+
+/** A SUB that connects, with Experimance's framing: one frame, topic, space, JSON. */
+export function startListener(address: string, topics: readonly string[] = ['']): Listener {
+  const socket = new Subscriber({ linger: 0 });
+  socket.subscribe(...topics);
+  socket.connect(address);
+  return createInbox(socket, (frames) => {
+    const text = String(frames[0]);
+    const space = text.indexOf(' ');
+    return { topic: text.slice(0, space), ...parse([Buffer.from(text.slice(space + 1))]), frames: frames.length };
+  });
+}
+
+/** A core's PUB, on real sockets. */
+export interface CorePublisher {
+  /** For `[bus] events`. */
+  readonly events: string;
+  /** Resolves when somebody subscribes. */
+  readonly subscribed: Promise<void>;
+  /** One frame; an object as JSON behind its topic, text as it is. */
+  publish(topic: string, message: object | string): Promise<void>;
+  /** Frames as they are. */
+  publishRaw(...frames: (string | Uint8Array)[]): Promise<void>;
+  close(): void;
+}
+
+/** A PUB that binds, by default on a free port. */
+export async function startCorePublisher(at = 'tcp://127.0.0.1:*'): Promise<CorePublisher> {
+  const socket = new XPublisher({ linger: 0 });
+  await bind(socket, at);
+  return {
+    events: socket.lastEndpoint ?? '',
+    subscribed: socket.receive().then(() => undefined),
+    publish: (topic, message) =>
+      socket.send(`${topic} ${typeof message === 'string' ? message : JSON.stringify(message)}`),
+    publishRaw: (...frames) => socket.send(frames),
+    close: () => socket.close(),
+  };
+}
+
 /** The port of a peer that has just been closed is free only after libzmq's own thread has let go of it. */
-async function bind(socket: Push | Pull, endpoint: string): Promise<void> {
+async function bind(socket: Push | Pull | XPublisher, endpoint: string): Promise<void> {
   for (;;) {
     try {
       await socket.bind(endpoint);

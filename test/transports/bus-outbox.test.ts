@@ -1,17 +1,24 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { createOutbox } from '../../src/transports/bus-outbox.ts';
+import type { OutgoingMessage } from '../../src/transports/bus-replay.ts';
+import { ManualClock } from '../manual-clock.ts';
+
+const EXPERIMANCE = { maxAgeMs: 10_000, newestOfPlace: true };
+const FIRE = { maxAgeMs: 25_000, newestOfPlace: false };
 
 /** A socket that bears one pending send, and hands on when the test says so. */
 function slowSocket() {
   const sent: string[] = [];
-  let pending: { text: string; resolve: () => void; reject: (reason: Error) => void } | undefined;
+  let pending:
+    | { text: string; resolve: (outcome: 'sent' | 'busy') => void; reject: (reason: Error) => void }
+    | undefined;
   return {
     sent,
     get pending() {
       return pending?.text;
     },
-    send(bytes: Buffer): Promise<void> {
+    send({ bytes }: OutgoingMessage): Promise<'sent' | 'busy'> {
       if (pending !== undefined) throw new Error('EBUSY');
       return new Promise((resolve, reject) => {
         pending = { text: String(bytes), resolve, reject };
@@ -21,7 +28,13 @@ function slowSocket() {
       const taken = pending;
       pending = undefined;
       if (taken !== undefined) sent.push(taken.text);
-      taken?.resolve();
+      taken?.resolve('sent');
+      await nextTurn();
+    },
+    async refuse() {
+      const taken = pending;
+      pending = undefined;
+      taken?.resolve('busy');
       await nextTurn();
     },
     async fail() {
@@ -33,18 +46,22 @@ function slowSocket() {
   };
 }
 
-function start(limits: { maxMessages: number; maxBytes?: number }) {
+function start(limits: { maxMessages: number; maxBytes?: number }, replay = EXPERIMANCE) {
+  const clock = new ManualClock();
   const socket = slowSocket();
   const ends: string[] = [];
   const outbox = createOutbox({
     ...limits,
+    replay,
+    clock,
     send: socket.send,
     onEnd: ({ bytes }, outcome) => ends.push(`${outcome} ${bytes}`),
   });
   const put = (...texts: string[]) => {
     for (const text of texts) outbox.put({ type: 'Alert', bytes: Buffer.from(text) });
   };
-  return { socket, ends, outbox, put };
+  const putImage = (text: string, place: string) => outbox.put({ type: 'ImageReady', bytes: Buffer.from(text), place });
+  return { socket, ends, outbox, put, putImage, clock };
 }
 
 test('messages wait in order until the outbox is resumed, and go one at a time', async () => {
@@ -124,6 +141,8 @@ test('a send that throws at once is reported like one that rejects', async () =>
   const ends: string[] = [];
   const outbox = createOutbox({
     maxMessages: 10,
+    replay: EXPERIMANCE,
+    clock: new ManualClock(),
     send() {
       throw new Error('EBUSY');
     },
@@ -160,4 +179,102 @@ test('closing drops what waits, what is under way, and what comes later', async 
   outbox.resume();
   expect(ends).toEqual(['dropped b', 'dropped a', 'dropped c']);
   await outbox.empty();
+});
+
+test('what the peer cannot take yet goes first when it can', async () => {
+  const { socket, ends, outbox, put } = start({ maxMessages: 10 });
+  outbox.resume();
+  put('a', 'b');
+  await socket.refuse();
+  expect(socket.pending).toBe('a');
+  outbox.pause();
+  await socket.refuse();
+  expect([socket.pending, outbox.size, ends]).toEqual([undefined, 2, []]);
+
+  outbox.resume();
+  await socket.accept();
+  await socket.accept();
+  expect(ends).toEqual(['sent a', 'sent b']);
+});
+
+test('a core that comes back gets only the newest image of each place', async () => {
+  const { socket, ends, outbox, putImage } = start({ maxMessages: 10 });
+  putImage('desert 1', 'desert');
+  putImage('arctic 1', 'arctic');
+  putImage('desert 2', 'desert');
+  outbox.resume();
+  await socket.accept();
+  await socket.accept();
+  expect(socket.sent).toEqual(['arctic 1', 'desert 2']);
+  expect(ends).toEqual(['stale desert 1', 'sent arctic 1', 'sent desert 2']);
+});
+
+test('what is too old for a core that comes back is not sent', async () => {
+  const { ends, outbox, put, putImage, clock } = start({ maxMessages: 10 });
+  putImage('old', 'desert');
+  put('old alert');
+  await clock.advance(10_001);
+  outbox.resume();
+  expect([ends, outbox.size]).toEqual([['stale old', 'stale old alert'], 0]);
+});
+
+test('an image that may have died with the core is sent again, an Alert is not', async () => {
+  const { socket, ends, outbox, put, putImage, clock } = start({ maxMessages: 10 });
+  outbox.resume();
+  putImage('a', 'desert');
+  await socket.accept();
+  put('alert');
+  await socket.accept();
+  await clock.advance(9000);
+  outbox.pause();
+  outbox.resume();
+  await socket.accept();
+  expect(socket.sent).toEqual(['a', 'alert', 'a']);
+  expect(ends).toEqual(['sent a', 'sent alert', 'resent a']);
+
+  await clock.advance(2000);
+  outbox.pause();
+  outbox.resume();
+  expect([socket.pending, outbox.size]).toEqual([undefined, 0]);
+});
+
+test('an image that was handed on gives way to a newer one of its place that waits', async () => {
+  const { socket, ends, outbox, putImage } = start({ maxMessages: 10 });
+  outbox.resume();
+  putImage('first', 'desert');
+  await socket.accept();
+  outbox.pause();
+  putImage('second', 'desert');
+  outbox.resume();
+  await socket.accept();
+  expect(socket.sent).toEqual(['first', 'second']);
+  expect(ends).toEqual(['sent first', 'sent second']);
+});
+
+test('the fire core gets every image of the last 25 s, in order', async () => {
+  const { socket, ends, outbox, putImage, clock } = start({ maxMessages: 10 }, FIRE);
+  putImage('too old', '/');
+  await clock.advance(10_000);
+  putImage('tile 1', '/');
+  putImage('tile 2', '/');
+  await clock.advance(16_000);
+  outbox.resume();
+  await socket.accept();
+  await socket.accept();
+  expect(socket.sent).toEqual(['tile 1', 'tile 2']);
+  expect(ends).toEqual(['stale too old', 'sent tile 1', 'sent tile 2']);
+});
+
+test('what was handed on is remembered within the bounds of the outbox', async () => {
+  const { socket, outbox, putImage } = start({ maxMessages: 2 }, FIRE);
+  outbox.resume();
+  for (const text of ['a', 'b', 'c']) {
+    putImage(text, '/');
+    await socket.accept();
+  }
+  outbox.pause();
+  outbox.resume();
+  await socket.accept();
+  await socket.accept();
+  expect([socket.sent, socket.pending]).toEqual([['a', 'b', 'c', 'b', 'c'], undefined]);
 });

@@ -8,12 +8,13 @@ import { afterEach, expect, test } from 'vitest';
 import { configSchema } from '../../src/config/schema.ts';
 import { AppError } from '../../src/errors.ts';
 import { alert, busImageReady } from '../../src/messages/bus.ts';
+import { systemClock } from '../../src/render/clock.ts';
 import type { LoggedEvent } from '../../src/render/journal.ts';
 import type { Logger } from '../../src/render/logger.ts';
 import type { BusCount, BusRenderer } from '../../src/transports/bus-door.ts';
 import { MAX_MESSAGE_BYTES } from '../../src/transports/bus-messages.ts';
-import type { BusTransport } from '../../src/transports/zeromq.ts';
-import { createBusTransport } from '../../src/transports/zeromq.ts';
+import type { BusTransport } from '../../src/transports/bus-transport.ts';
+import { createBusTransport } from '../../src/transports/bus-transport.ts';
 import type { CorePeer } from '../fakes/core-peer.ts';
 import { pythonRenderRequest, startCorePeer } from '../fakes/core-peer.ts';
 
@@ -42,8 +43,8 @@ function scriptedRenderer(options: { drawAtOnce?: boolean } = {}) {
     for (const listener of listeners) listener(logged);
     return logged;
   }
-  function draw(requestId: string, door: LoggedEvent['door'] = 'bus'): void {
-    const logged = emit(imageEvent(requestId), door);
+  function draw(requestId: string, door: LoggedEvent['door'] = 'bus', changes: object = {}): void {
+    const logged = emit({ ...imageEvent(requestId), ...changes }, door);
     renders.set(requestId, [logged]);
   }
 
@@ -76,6 +77,8 @@ function scriptedRenderer(options: { drawAtOnce?: boolean } = {}) {
         listeners.add(listener);
         return () => listeners.delete(listener);
       },
+      supersedeStale: async () => 0,
+      readImage: async () => Buffer.from('image'),
     } satisfies BusRenderer,
   };
 }
@@ -110,10 +113,11 @@ async function startPeer(at?: Parameters<typeof startCorePeer>[0]): Promise<Core
 }
 
 async function startTransport(
-  at: { requests: string; results: string },
+  { requests, results, events }: { requests: string; results: string; events?: string },
   renderer = scriptedRenderer(),
   bus: object = {},
 ) {
+  const at = { requests, results, events: events ?? (await nowhere()) };
   const counts: string[] = [];
   const lines: string[] = [];
   const logged: object[] = [];
@@ -129,8 +133,9 @@ async function startTransport(
   };
   const log: Logger = { error: note('error'), warn: note('warn'), info: note('info'), debug: note('debug') };
   const transport = createBusTransport({
-    config: configSchema.parse({ bus: { requests: at.requests, results: at.results, ...bus } }).bus,
+    config: configSchema.parse({ bus: { ...at, ...bus } }).bus,
     renders: renderer.renders,
+    clock: systemClock,
     log,
     onMessage({ direction, type, outcome }: BusCount) {
       counts.push(`${direction} ${type} ${outcome}`);
@@ -162,6 +167,10 @@ async function freePort(): Promise<number> {
   server.close();
   await once(server, 'close');
   return port;
+}
+
+async function nowhere(): Promise<string> {
+  return `tcp://127.0.0.1:${await freePort()}`;
 }
 
 async function freeAddresses() {
@@ -361,7 +370,7 @@ test('a core that restarts on the same ports is met again, and gets what was fin
 test('while the core is away at most the outbox is kept, the newest of it, and nobody waits', async () => {
   const addresses = await freeAddresses();
   const { transport, renderer, counts } = await startTransport(addresses, scriptedRenderer(), { outbox: 3 });
-  for (const id of ['a', 'b', 'c', 'd', 'e']) renderer.draw(id);
+  for (const id of ['a', 'b', 'c', 'd', 'e']) renderer.draw(id, 'bus', { biome: id });
   expect(transport.status().outbox).toBe(3);
   expect(counts).toEqual(['out ImageReady dropped', 'out ImageReady dropped']);
 
@@ -484,16 +493,17 @@ test.each(['close', 'exit'])('a process with unsent messages for an absent core 
   const { requests, results } = await freeAddresses();
   const source = (name: string) => JSON.stringify(fileURLToPath(new URL(`../../src/${name}`, import.meta.url)));
   const script = `
-    import { createBusTransport } from ${source('transports/zeromq.ts')};
+    import { createBusTransport } from ${source('transports/bus-transport.ts')};
     import { configSchema } from ${source('config/schema.ts')};
+    import { systemClock } from ${source('render/clock.ts')};
     const log = { error() {}, warn() {}, info() {}, debug() {} };
-    const { bus } = configSchema.parse({ bus: ${JSON.stringify({ requests, results })} });
+    const { bus } = configSchema.parse({ bus: ${JSON.stringify({ requests, results, events: await nowhere() })} });
     let tell = () => {};
-    const renders = { submit: async () => ({ kind: 'accepted', replay: [] }), subscribe: (l) => ((tell = l), () => {}) };
-    const transport = createBusTransport({ config: bus, renders, log });
+    const renders = { submit: async () => ({ kind: 'accepted', replay: [] }), subscribe: (l) => ((tell = l), () => {}), readImage: async () => Buffer.of() };
+    const transport = createBusTransport({ config: bus, renders, clock: systemClock, log });
     await transport.start();
     const event = { seq: 1, time: '', ...${JSON.stringify(imageEvent('r1'))} };
-    for (let i = 0; i < 10; i++) tell({ owner: 'bus', door: 'bus', event });
+    for (let i = 0; i < 10; i++) tell({ owner: 'bus', door: 'bus', event: { ...event, biome: String(i) } });
     if (transport.status().outbox !== 10) process.exit(3);
     await transport.close();
     ${how === 'exit' ? 'process.exit(0);' : ''}`;
@@ -506,13 +516,14 @@ test('the last message still leaves a process that exits at once after closing',
   const peer = await startPeer();
   const source = (name: string) => JSON.stringify(fileURLToPath(new URL(`../../src/${name}`, import.meta.url)));
   const script = `
-    import { createBusTransport } from ${source('transports/zeromq.ts')};
+    import { createBusTransport } from ${source('transports/bus-transport.ts')};
     import { configSchema } from ${source('config/schema.ts')};
+    import { systemClock } from ${source('render/clock.ts')};
     const log = { error() {}, warn() {}, info() {}, debug() {} };
-    const { bus } = configSchema.parse({ bus: ${JSON.stringify({ requests: peer.requests, results: peer.results })} });
-    const renders = { submit: async () => ({ kind: 'accepted', replay: [] }), subscribe: () => () => {} };
+    const { bus } = configSchema.parse({ bus: ${JSON.stringify({ requests: peer.requests, results: peer.results, events: await nowhere() })} });
+    const renders = { submit: async () => ({ kind: 'accepted', replay: [] }), subscribe: () => () => {}, readImage: async () => Buffer.of() };
     const taken = Promise.withResolvers();
-    const transport = createBusTransport({ config: bus, renders, log, onMessage: (m) => m.direction === 'in' && taken.resolve() });
+    const transport = createBusTransport({ config: bus, renders, clock: systemClock, log, onMessage: (m) => m.direction === 'in' && taken.resolve() });
     await transport.start();
     await taken.promise;
     await transport.close();

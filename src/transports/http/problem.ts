@@ -53,6 +53,7 @@ export const STATUS: Record<ErrorCode, number> = {
   superseded: 409,
   crashed: 500,
   internal: 500,
+  outbox_overflow: 500,
   config_invalid: 500,
   port_in_use: 500,
   data_dir_in_use: 500,

@@ -1,0 +1,156 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../config/schema.ts';
+import { PROJECTS } from '../messages/projects.ts';
+import type { Clock } from '../render/clock.ts';
+import type { LoggedEvent } from '../render/journal.ts';
+import type { Logger } from '../render/logger.ts';
+import { createOpenAlerts } from './bus-alerts.ts';
+import type { BusCount, BusRenderer } from './bus-door.ts';
+import { createBusDoor } from './bus-door.ts';
+import { createBusExits } from './bus-exits.ts';
+import { createHeartbeats } from './bus-heartbeats.ts';
+import type { BusIntake } from './bus-layout.ts';
+import { createBusLayout } from './bus-layout.ts';
+import { createBusPaths } from './bus-paths.ts';
+import { LINGER_MS } from './zeromq.ts';
+
+/** How the bus is: `waiting` while the core is away, and the reason for whatever is not `up`. */
+export interface BusStatus {
+  readonly state: 'up' | 'waiting' | 'down';
+  readonly reason?: string;
+  /** Messages that wait for the core. */
+  readonly outbox: number;
+}
+
+/** The Experimance bus as a transport. Its sockets must stay on the main thread. */
+export interface BusTransport {
+  /** Throws `config_invalid` when an address is none, `port_in_use` naming it. A core that is away is waited for. */
+  start(): Promise<void>;
+  status(): BusStatus;
+  /** Resolves when the last request that was read is journalled or refused; results still go out. */
+  stopReceiving(): Promise<void>;
+  /** Sends for half a second at most what is left, and lets go of the sockets. */
+  close(): Promise<void>;
+}
+
+/** Options of `createBusTransport`. */
+export interface BusTransportOptions {
+  readonly config: Config['bus'];
+  readonly renders: BusRenderer;
+  readonly clock: Clock;
+  readonly log: Logger;
+  onMessage?(message: BusCount): void;
+  /** Hears that the core came or went. */
+  onChange?(): void;
+  /** Events of the last seconds before the start, oldest first: what they say may not have left the last process. */
+  recentEvents?(sinceMs: number): Promise<readonly LoggedEvent[]>;
+}
+
+/** How long a failed read waits before the next. */
+const RETRY_MS = 500;
+
+/** The image server's side of Experimance's bus, in either layout. */
+export function createBusTransport(options: BusTransportOptions): BusTransport {
+  const { config, renders, clock, log, onMessage: count = () => {} } = options;
+  const layout = createBusLayout({
+    config,
+    clock,
+    log,
+    count,
+    onChange() {
+      if (layout.away() === undefined) exits.outboxEmptied();
+      options.onChange?.();
+    },
+    onDropped: () => exits.outboxOverflowed(),
+  });
+  const { outbox, publisher } = layout;
+  const alerts =
+    publisher === undefined ? undefined : createOpenAlerts({ clock, publish: (alert) => publisher.say(alert) });
+  const exits = createBusExits({ config, put: outbox.put, published: alerts, log, count });
+  const door = createBusDoor({
+    config,
+    placeRequired: PROJECTS[config.project].placeRequired,
+    renders,
+    paths: createBusPaths(config.path_map),
+    exits,
+    log,
+    count,
+  });
+  const heartbeats = config.layout === 'pubsub' ? createHeartbeats({ clock, say: layout.publisher?.say }) : undefined;
+
+  let phase: 'new' | 'running' | 'draining' | 'closed' = 'new';
+  let failedReads = 0;
+  let reading: Promise<unknown> = Promise.resolve();
+  // From the beginning: a render of before may end while the server starts.
+  const unsubscribe = renders.subscribe(door.publish);
+  const stopped = new AbortController();
+  let closing: Promise<void> | undefined;
+
+  async function readAll({ socket, framing }: BusIntake): Promise<void> {
+    while (!socket.closed) {
+      try {
+        for await (const frames of socket) await door.take(frames, framing);
+      } catch (err) {
+        failedReads += 1;
+        log.error({ err }, 'Reading from the bus failed; trying again');
+        await sleep(RETRY_MS, undefined, { signal: stopped.signal }).catch(() => undefined);
+        failedReads -= 1;
+      }
+    }
+  }
+
+  async function stopReceiving(): Promise<void> {
+    if (phase !== 'closed') phase = 'draining';
+    stopped.abort();
+    for (const { socket } of layout.intakes) socket.close();
+    await reading;
+  }
+
+  async function close(): Promise<void> {
+    heartbeats?.close();
+    await atMost(LINGER_MS, stopReceiving());
+    await atMost(LINGER_MS, door.settled().then(outbox.empty));
+    phase = 'closed';
+    unsubscribe();
+    alerts?.close();
+    outbox.close();
+    layout.close();
+  }
+
+  function describe(): Omit<BusStatus, 'outbox'> {
+    if (phase !== 'running') return { state: 'down', reason: REASONS[phase] };
+    if (failedReads > 0) return { state: 'down', reason: 'reading from the bus fails' };
+    const away = layout.away();
+    return away === undefined ? { state: 'up' } : { state: 'waiting', reason: away };
+  }
+
+  return {
+    async start() {
+      try {
+        await layout.open();
+      } catch (error) {
+        for (const { socket } of layout.intakes) socket.close();
+        layout.close();
+        throw error;
+      }
+      phase = 'running';
+      reading = Promise.all(layout.intakes.map(readAll));
+      heartbeats?.start();
+      log.info({ project: config.project, layout: config.layout, ...layout.addresses }, layout.sentence);
+      for (const logged of (await options.recentEvents?.(layout.replay.maxAgeMs)) ?? []) door.publish(logged);
+    },
+    status: () => ({ ...describe(), outbox: outbox.size }),
+    stopReceiving,
+    close() {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+const REASONS = { new: 'not started', draining: 'takes no more requests', closed: 'closed' } as const;
+
+async function atMost(ms: number, promise: Promise<void>): Promise<void> {
+  const timer = new AbortController();
+  await Promise.race([promise, sleep(ms, undefined, { signal: timer.signal })]).finally(() => timer.abort());
+}
