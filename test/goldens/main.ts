@@ -2,10 +2,11 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { openCases } from './cases.ts';
 import type { Check } from './measure.ts';
 import { check, holds } from './measure.ts';
 import { checkRandn } from './randn.ts';
-import { describeTable } from './report.ts';
+import { describeCase, describeTable } from './report.ts';
 import { checkSchedulers } from './schedulers.ts';
 import { checkTokenizers } from './tokenizers.ts';
 
@@ -36,6 +37,15 @@ for (const [file, checkTable] of Object.entries(TABLES)) {
   }
   all.push(...checks);
   process.stdout.write(`${describeTable(file, checks)}\n`);
+}
+
+if (existsSync(join(dir, 'cases', 'cases.json'))) {
+  await using cases = await openCases(dir);
+  for (const name of cases.names) {
+    const one = await cases.check(name);
+    all.push(one);
+    process.stdout.write(`${describeCase(one)}\n`);
+  }
 }
 
 const passed = all.filter(holds).length;

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
+import { openCases } from '../../goldens/cases.ts';
 import type { Check } from '../../goldens/measure.ts';
 import { holds } from '../../goldens/measure.ts';
 import { checkRandn } from '../../goldens/randn.ts';
@@ -24,5 +25,18 @@ describe('the numerics of SDXL, against diffusers', () => {
 
   it('draw the same noise from a seed, in both precisions and in a row', async () => {
     expectToHold(await checkRandn(dir), 42);
+  });
+});
+
+describe('the pipeline of SDXL, against diffusers', async () => {
+  const cases = await openCases(dir);
+  afterAll(() => cases[Symbol.asyncDispose]());
+
+  it('has all its cases', () => {
+    expect(cases.names).toHaveLength(32);
+  });
+
+  it.each(cases.names)('holds all tensors of %s', async (name) => {
+    expectToHold([await cases.check(name)], 1);
   });
 });
