@@ -5,6 +5,7 @@ import { isLoopback } from './config/loopback.ts';
 import type { Config } from './config/schema.ts';
 import type { Secrets } from './config/secrets.ts';
 import { AppError, asAppError } from './errors.ts';
+import { chooseGenerator } from './generators/aliases.ts';
 import type { GeneratorHealth, ImageGenerator, ServedGenerator } from './generators/generator.ts';
 import { createGenerators } from './generators/index.ts';
 import type { NewEvent } from './messages/events.ts';
@@ -104,6 +105,8 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     { config, secrets: options.secrets ?? {}, drawing, clock, observeUpstream: (seen) => metrics.onUpstream(seen) },
     options.overrides?.generators,
   );
+  // For want of a key or an address, as its reason says: no part of this server, and no news.
+  const unused = new Set([...generators].filter(isDisabled).map(([name]) => name));
   parts.defer(() => closeAll([...generators.values()].map(({ generator }) => generator)));
   const runner = createRunner({ lanes: [...generators.values()], journal, store, images, hub, clock, log });
   const inputs = createInputReader({
@@ -119,6 +122,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     acceptInput: inputs.accept,
     generators,
     defaultGenerator: config.generator.strategy,
+    chooseGenerator,
     project: PROJECTS[config.bus.project],
     busFormat: config.bus.output_format,
     maxQueued: config.queue.max_length,
@@ -183,7 +187,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     probeJournal: () => journal.probe({ at: clock.now() }),
     probeStore: () => store.probe(),
     draining: () => renders.draining,
-    generators: () => healthOf(generators),
+    generators: () => healthOf(generators).filter(([name]) => !unused.has(name)),
     bus: () => bus?.status(),
     clock,
     version: packageJson.version,
@@ -210,7 +214,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   links.base = await listen(http, config.http);
   await bus?.start();
   parts.defer(retention.start());
-  for (const [name, { generator }] of generators) void startGenerator(name, generator);
+  for (const [name, { generator }] of generators) if (!unused.has(name)) void startGenerator(name, generator);
   log.info({ url: links.base, data_dir: config.data_dir, cache_dir: config.cache_dir }, 'the server is ready');
 
   const running = parts.move();
@@ -228,8 +232,6 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
 
   /** HTTP is up before the model is; a generator that can never start for lack of a setting ends the program. */
   async function startGenerator(name: string, generator: ImageGenerator): Promise<void> {
-    // For want of a key or an address, as its reason says: nothing to start, and no news.
-    if (generator.health().state === 'disabled') return;
     try {
       await generator.start();
       runner.wake(name);
@@ -254,6 +256,10 @@ async function openStore({ cache_dir }: Config) {
 
 function healthOf(generators: ReadonlyMap<string, ServedGenerator>): [string, GeneratorHealth][] {
   return [...generators].map(([name, { generator }]) => [name, generator.health()]);
+}
+
+function isDisabled([, { generator }]: readonly [string, ServedGenerator]): boolean {
+  return generator.health().state === 'disabled';
 }
 
 async function noteState(journal: Journal, generator: string, health: GeneratorHealth, clock: Clock, log: Log) {

@@ -19,6 +19,8 @@ export type OptionalField = Extract<
 export interface GeneratorCapabilities {
   /** Optional fields that it honours; a strict request with any other is refused before it is queued. */
   readonly fields: ReadonlySet<OptionalField>;
+  /** Those of `fields` without which it cannot draw at all. */
+  readonly required?: ReadonlySet<OptionalField>;
   /** Whether equal work with an equal seed gives equal images. */
   readonly seeds: boolean;
   /** Most images of one piece of work. */
@@ -36,6 +38,18 @@ export interface GeneratorSizes {
   readonly multipleOf: number;
 }
 
+/** What a generator can do by one of its models, or presets. */
+export interface GeneratorModel {
+  readonly capabilities: GeneratorCapabilities;
+  readonly sizes: GeneratorSizes;
+}
+
+/** What a request's `generator` means. */
+export interface GeneratorChoice {
+  readonly generator: string;
+  readonly model?: string | undefined;
+}
+
 /** An input image, checked and complete. */
 export interface InputImage {
   /** SHA-256 of `bytes`, hex. */
@@ -47,6 +61,8 @@ export interface InputImage {
 /** What a generator is asked to draw: every choice is made, nothing is left to a default but its own. */
 export interface Work {
   readonly workId: string;
+  /** One of the generator's `models`; it draws by its usual one when it has none of this name. */
+  readonly model?: string | undefined;
   readonly prompt: string;
   readonly negativePrompt?: string | undefined;
   /** Pixels; already a size that the generator renders. */
@@ -113,6 +129,8 @@ export interface ImageGenerator {
   readonly revision?: string | undefined;
   readonly capabilities: GeneratorCapabilities;
   readonly sizes: GeneratorSizes;
+  /** What requests may name as `generator/model`, beside the usual one that the two above are of. */
+  readonly models?: ReadonlyMap<string, GeneratorModel>;
   /** Gets ready; resolves when the first work can be taken. Throws `AppError` when it never will. */
   start(): Promise<void>;
   /**

@@ -1,14 +1,18 @@
 import type { Config } from '../config/schema.ts';
 import type { Secrets } from '../config/secrets.ts';
+import { keyOf } from '../config/secrets.ts';
 import { AppError } from '../errors.ts';
 import type { Clock } from '../render/clock.ts';
 import type { Drawing } from '../store/images.ts';
+import { chooseGenerator } from './aliases.ts';
+import { FalAIGenerator } from './fal/fal-generator.ts';
 import type { ImageGenerator, ServedGenerator } from './generator.ts';
 import { MockImageGenerator } from './mock/mock-generator.ts';
 import type { ObserveUpstream } from './remote/http.ts';
+import { createUpstreamHttp } from './remote/http.ts';
 
 /** Every generator that this server has; each has a block of the same name in the configuration. */
-export const GENERATOR_NAMES = ['mock'] as const satisfies readonly (keyof Config)[];
+export const GENERATOR_NAMES = ['mock', 'fal'] as const satisfies readonly (keyof Config)[];
 /** A name of `GENERATOR_NAMES`. */
 export type GeneratorName = (typeof GENERATOR_NAMES)[number];
 
@@ -36,6 +40,13 @@ export const generatorFactories = {
       drawing,
       clock,
     }),
+  fal: ({ config, secrets, clock, observeUpstream: observe }) =>
+    new FalAIGenerator({
+      config,
+      key: keyOf(secrets, 'fal'),
+      http: createUpstreamHttp({ generator: 'fal', provider: 'fal.ai', clock, observe }),
+      clock,
+    }),
 } as const satisfies Record<GeneratorName, GeneratorFactory>;
 
 /** How the server runs a generator. */
@@ -54,7 +65,7 @@ export function generatorSettings(config: Config, name: GeneratorName): Generato
 
 /**
  * Builds every generator; `others` take the place of those of their name, or stand beside them.
- * Throws `config_invalid` when `[generator] strategy` names none.
+ * Throws `config_invalid` when `[generator] strategy` names none, or one that lacks its key or address.
  */
 export function createGenerators(
   parts: GeneratorParts,
@@ -69,9 +80,12 @@ export function createGenerators(
     served.set(name, { generator, concurrency: 1, timeoutMs: config.generator.timeout * 1000 });
   }
   const { strategy } = config.generator;
-  if (!served.has(strategy)) {
-    const known = [...served.keys()].join(', ');
-    throw new AppError('config_invalid', `[generator] strategy = "${strategy}": must be one of ${known}`);
-  }
+  const { generator: name, model } = chooseGenerator(strategy);
+  const chosen = served.get(name)?.generator;
+  const refuse = (reason: string) => new AppError('config_invalid', `[generator] strategy = "${strategy}": ${reason}`);
+  if (chosen === undefined) throw refuse(`must be one of ${[...served.keys()].join(', ')}`);
+  if (model !== undefined && chosen.models?.has(model) !== true) throw refuse(`${name} has no model of this name`);
+  const { state, reason = 'it is disabled' } = chosen.health();
+  if (state === 'disabled') throw refuse(`the generator ${name} cannot be used. ${reason}`);
   return served;
 }

@@ -109,7 +109,7 @@ export const renderRequestFields = {
       .describe('What to draw'),
   ),
   negative_prompt: experimance(text(0, 10_000).describe('What to avoid')),
-  generator: experimance(text(1, 64).describe('Which generator renders; see /v1/generators')),
+  generator: experimance(text(1, 128).describe('Which generator renders, or `generator/model`; see /v1/generators')),
   width: experimance(side.describe('Pixels'), 'side'),
   height: experimance(side.describe('Pixels'), 'side'),
   seed: experimance(integer(0, MAX_SEED).describe('Random when absent; the result states it'), 'seed'),

@@ -98,6 +98,7 @@ export const generatorResource = z
       previews: z.boolean(),
     }),
     fields: z.array(z.string()).describe('Optional request fields that it honours'),
+    models: z.array(z.string()).describe('Models or presets that requests may name as `generator/model`'),
     sizes: z.object({
       default: z.object({ width: z.int(), height: z.int() }),
       min: z.int(),

@@ -1,11 +1,12 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { FieldIssue } from '../errors.ts';
 import { AppError, asAppError } from '../errors.ts';
-import type { ServedGenerator } from '../generators/generator.ts';
+import type { GeneratorChoice, GeneratorModel, ServedGenerator } from '../generators/generator.ts';
 import type { ImageFormat, ImageSource } from '../messages/fields.ts';
 import type { ProjectRules } from '../messages/projects.ts';
 import type { AcceptedRequest } from '../messages/render.ts';
 import type { RenderRequest } from '../messages/render-request.ts';
+import { invalidRequest } from '../messages/render-request.ts';
 import type { Hold } from '../store/image-store.ts';
 import type { Clock } from './clock.ts';
 import type { Caller, NewRender } from './journal.ts';
@@ -38,6 +39,8 @@ export interface PreparationOptions {
   readonly acceptInput: AcceptInput;
   readonly generators: ReadonlyMap<string, ServedGenerator>;
   readonly defaultGenerator: string;
+  /** What a name of a generator means: it may be an alias, or have a model after a slash. */
+  readonly chooseGenerator: (name: string) => GeneratorChoice;
   readonly project: ProjectRules;
   readonly busFormat: ImageFormat;
   readonly clock: Clock;
@@ -55,9 +58,10 @@ export function createPreparation(options: PreparationOptions) {
    */
   async function prepare(submission: Submission, hold: Hold): Promise<NewRender> {
     const { caller, request, mode, ignored = [] } = submission;
-    const { served, name } = chosen(request);
+    const { served, name, model, abilities } = chosen(request);
     checkPlace(request, options.project, caller.door);
-    const fitted = fitToGenerator(request, name, served.generator.capabilities, mode);
+    const fitted = fitToGenerator(request, name, abilities.capabilities, mode);
+    checkRequired(fitted.request, name, abilities);
     const kept = await keepInputs(submission, hold);
     const inputs = idsOf(kept);
 
@@ -77,26 +81,28 @@ export function createPreparation(options: PreparationOptions) {
       createdAt: clock.now(),
       // Work is named after the render that it was begun for.
       workId: id,
-      spec: resolveWork(fitted.request, usedInputs(fitted.request, inputs), served.generator.sizes, {
-        outputFormat: caller.door === 'bus' ? options.busFormat : 'png',
-      }),
+      spec: {
+        ...resolveWork(fitted.request, usedInputs(fitted.request, inputs), abilities.sizes, {
+          outputFormat: caller.door === 'bus' ? options.busFormat : 'png',
+        }),
+        model,
+      },
       inputs: Object.values(kept),
     };
   }
 
-  function chosen({ generator }: RenderRequest): { served: ServedGenerator; name: string } {
-    const name = generator ?? options.defaultGenerator;
+  function chosen({ generator = options.defaultGenerator }: RenderRequest) {
+    const { generator: name, model } = options.chooseGenerator(generator);
     const served = generators.get(name);
-    if (served === undefined) {
-      const known = [...generators.keys()].join(', ');
-      const issues: FieldIssue[] = [{ path: 'generator', message: `must be one of ${known}` }];
-      throw new AppError('unknown_generator', `generator: there is none of this name; known are ${known}.`, { issues });
-    }
+    if (served === undefined) throw unknownGenerator([...generators.keys()]);
+    const { models = new Map<string, GeneratorModel>() } = served.generator;
+    const abilities = model === undefined ? served.generator : models.get(model);
+    if (abilities === undefined) throw unknownGenerator([name, ...[...models.keys()].map((one) => `${name}/${one}`)]);
     const { state, reason } = served.generator.health();
     if (state === 'disabled') {
       throw new AppError('generator_unavailable', `The generator ${name} is disabled${reason ? `: ${reason}` : ''}.`);
     }
-    return { served, name };
+    return { served, name, model, abilities };
   }
 
   /** Every input image is checked and durable before the render is accepted: it must survive a crash as well. */
@@ -128,6 +134,19 @@ export function createPreparation(options: PreparationOptions) {
   }
 
   return { prepare, hashRequest };
+}
+
+function unknownGenerator(names: readonly string[]): AppError {
+  const known = names.join(', ');
+  const issues: FieldIssue[] = [{ path: 'generator', message: `must be one of ${known}` }];
+  return new AppError('unknown_generator', `generator: there is none of this name; known are ${known}.`, { issues });
+}
+
+/** Throws `invalid_request` when something is missing without which the generator cannot draw. */
+function checkRequired(request: RenderRequest, name: string, { capabilities }: GeneratorModel): void {
+  const missing = [...(capabilities.required ?? [])].filter((field) => request[field] === undefined);
+  if (missing.length === 0) return;
+  throw invalidRequest(missing.map((path) => ({ path, message: `is required by the generator ${name}` })));
 }
 
 function idsOf(kept: KeptInputs): InputIds {

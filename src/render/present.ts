@@ -88,6 +88,7 @@ export function presentGenerator(
       previews: capabilities.previews,
     },
     fields: [...capabilities.fields],
+    models: [...(generator.models?.keys() ?? [])],
     sizes: { default: sizes.default, min: sizes.min, max: sizes.max, multiple_of: sizes.multipleOf },
     concurrency,
     queued: queue?.queued ?? 0,

@@ -144,7 +144,7 @@ export function createRenderService(options: RenderServiceOptions) {
   async function listGenerators(): Promise<GeneratorResource[]> {
     const queues = await journal.queueStats({});
     return [...generators].map(([name, served]) =>
-      presentGenerator(name, name === options.defaultGenerator, served, queues),
+      presentGenerator(name, name === options.chooseGenerator(options.defaultGenerator).generator, served, queues),
     );
   }
 

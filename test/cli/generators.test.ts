@@ -42,6 +42,7 @@ describe('image-server generators', () => {
               previews: false,
             },
             fields: [],
+            models: [],
             sizes: { default: { width: 64, height: 64 }, min: 64, max: 64, multiple_of: 1 },
             concurrency: 1,
             queued: 12,

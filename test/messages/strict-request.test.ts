@@ -15,7 +15,7 @@ const LIMITS: Record<string, { good: readonly unknown[]; bad: readonly unknown[]
   request_id: { good: ['a', 'A-Z_0.9:z', 'x'.repeat(128)], bad: ['', 'x'.repeat(129), 'a b', 'a/b', 'ü', 'a\n', 7] },
   prompt: { good: ['a', 'x'.repeat(10_000), ' a '], bad: ['', ' ', '\n\t', 'x'.repeat(10_001), '\ud800', null, 7] },
   negative_prompt: { good: ['', 'x'.repeat(10_000)], bad: ['x'.repeat(10_001), '\udfff', 7] },
-  generator: { good: ['mock', 'x'.repeat(64)], bad: ['', 'x'.repeat(65), 7] },
+  generator: { good: ['mock', 'x'.repeat(128)], bad: ['', 'x'.repeat(129), 7] },
   width: { good: [64, 4096, 512.0], bad: [63, 4097, 512.5, '512', 1e9, Number.NaN, Number.POSITIVE_INFINITY, true] },
   height: { good: [64, 4096], bad: [63, 4097, -64] },
   seed: { good: [0, 2 ** 32 - 1], bad: [-1, 2 ** 32, 0.5, 2 ** 53, '1'] },

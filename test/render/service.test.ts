@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../src/errors.ts';
+import { GENERATOR_NAMES } from '../../src/generators/index.ts';
 import { expectCode } from './journal-fixtures.ts';
 import { ANN, BOB, CORE, startStepped } from './service-fixtures.ts';
 
@@ -418,7 +419,7 @@ describe('images and generators', () => {
     await submit();
     await generator.call(1);
     const list = await renders.generators();
-    expect(list.map(({ name }) => name)).toEqual(['mock', 'stepped', 'other']);
+    expect(list.map(({ name }) => name)).toEqual([...GENERATOR_NAMES, 'stepped', 'other']);
     expect(list.find(({ name }) => name === 'stepped')).toMatchObject({
       default: true,
       state: 'ready',

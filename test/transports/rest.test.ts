@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../src/errors.ts';
+import { GENERATOR_NAMES } from '../../src/generators/index.ts';
 import { generatorResource, renderResource } from '../../src/messages/render.ts';
 import { preferredWaitMs } from '../../src/transports/http/prefer.ts';
 import { SteppedGenerator } from '../fakes/stepped-generator.ts';
@@ -352,8 +353,8 @@ describe('GET /v1/generators', () => {
     const { status, body } = await app.call('GET', '/v1/generators');
     expect(status).toBe(200);
     const generators = generatorResource.array().parse(body.generators);
-    expect(generators.map(({ name }) => name)).toEqual(['mock', 'stepped']);
-    expect(generators[1]).toEqual({
+    expect(generators.map(({ name }) => name)).toEqual([...GENERATOR_NAMES, 'stepped']);
+    expect(generators.at(-1)).toEqual({
       name: 'stepped',
       default: true,
       state: 'ready',
@@ -368,6 +369,7 @@ describe('GET /v1/generators', () => {
         previews: false,
       },
       fields: ['negative_prompt', 'depth_map'],
+      models: [],
       sizes: { default: { width: 64, height: 64 }, min: 64, max: 4096, multiple_of: 8 },
       concurrency: 1,
       queued: 1,

@@ -43,9 +43,25 @@ export function statusFailure(
   }
 }
 
-/** The same failure, after which nobody may simply ask again: the work is paid. */
-export function finalFailure(error: AppError): AppError {
-  return new AppError(error.code, error.message, { cause: error, retryable: false });
+/** Reads what is paid already: a failure is final, since another try would submit, and pay, again. */
+export async function paid<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    const final = !(error instanceof AppError) || !error.retryable || error.code === 'generator_failed';
+    if (final) throw error;
+    throw new AppError(error.code, error.message, { cause: error, retryable: false });
+  }
+}
+
+/** A submit whose unknown outcome may be followed by another submit, where the operator allows that. */
+export async function submitting<T>(resubmitUnknown: boolean, submit: () => Promise<T>): Promise<T> {
+  try {
+    return await submit();
+  } catch (error) {
+    if (!resubmitUnknown || !(error instanceof AppError) || error.code !== 'outcome_unknown') throw error;
+    throw new AppError(error.code, error.message, { cause: error, retryable: true });
+  }
 }
 
 /** An answer that does not have the form that the provider documents. */
