@@ -210,15 +210,8 @@ const PROVOKE = {
     await stopped;
     return seen;
   },
-  async generator_unavailable() {
-    class Disabled extends SteppedGenerator {
-      override health() {
-        return { state: 'disabled' as const, reason: 'it has no key' };
-      }
-    }
-    const { app } = await startStepped(new Disabled());
-    return http(await app.call('POST', '/v1/renders', { prompt: 'a' }));
-  },
+  // It has no key.
+  generator_unavailable: () => post({ prompt: 'a', generator: 'fal' }),
   async storage_full() {
     const app = await startApp();
     await app.render({ prompt: 'a', width: 64, height: 64 });
