@@ -10,9 +10,10 @@ import type { ImageGenerator, ServedGenerator } from './generator.ts';
 import { MockImageGenerator } from './mock/mock-generator.ts';
 import type { ObserveUpstream } from './remote/http.ts';
 import { createUpstreamHttp } from './remote/http.ts';
+import { VastAIGenerator } from './vastai/vastai-generator.ts';
 
 /** Every generator that this server has; each has a block of the same name in the configuration. */
-export const GENERATOR_NAMES = ['mock', 'fal'] as const satisfies readonly (keyof Config)[];
+export const GENERATOR_NAMES = ['mock', 'fal', 'vastai'] as const satisfies readonly (keyof Config)[];
 /** A name of `GENERATOR_NAMES`. */
 export type GeneratorName = (typeof GENERATOR_NAMES)[number];
 
@@ -45,6 +46,12 @@ export const generatorFactories = {
       config,
       key: keyOf(secrets, 'fal'),
       http: createUpstreamHttp({ generator: 'fal', provider: 'fal.ai', clock, observe }),
+      clock,
+    }),
+  vastai: ({ config: { vastai }, clock, observeUpstream: observe }) =>
+    new VastAIGenerator({
+      config: vastai,
+      http: createUpstreamHttp({ generator: 'vastai', provider: 'The model server', clock, observe }),
       clock,
     }),
 } as const satisfies Record<GeneratorName, GeneratorFactory>;
