@@ -101,8 +101,18 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
 
   // What the operator put into a folder may be larger than what callers may send.
   const drawing = createImages({ maxPixels: OPERATORS_LIMIT, maxBytes: OPERATORS_LIMIT });
+  const lastStates = new Map<string, GeneratorHealth['state']>();
   const generators = createGenerators(
-    { config, secrets: options.secrets ?? {}, drawing, clock, observeUpstream: (seen) => metrics.onUpstream(seen) },
+    {
+      config,
+      secrets: options.secrets ?? {},
+      drawing,
+      clock,
+      log,
+      observeUpstream: (seen) => metrics.onUpstream(seen),
+      observeStep: (seconds) => metrics.onSdxlStep(seconds),
+      onHealth: noteHealth,
+    },
     options.overrides?.generators,
   );
   // For want of a key or an address, as its reason says: no part of this server, and no news.
@@ -234,13 +244,21 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   async function startGenerator(name: string, generator: ImageGenerator): Promise<void> {
     try {
       await generator.start();
-      runner.wake(name);
     } catch (thrown) {
       const error = asAppError(thrown);
       if (error.code === 'config_invalid') onFatal(error);
       else log.error({ err: error, generator: name }, 'a generator could not be started');
     }
-    await noteState(journal, name, generator.health(), clock, log);
+    noteHealth(name);
+  }
+
+  /** A generator that takes work again is given some; its state is an event once, however often it says so. */
+  function noteHealth(name: string): void {
+    const health = generators.get(name)?.generator.health();
+    if (health === undefined || health.state === lastStates.get(name)) return;
+    lastStates.set(name, health.state);
+    runner.wake(name);
+    void noteState(journal, name, health, clock, log);
   }
 }
 

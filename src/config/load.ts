@@ -104,11 +104,18 @@ function refuse(path: string, reason: string, settings: readonly Setting[]): Fie
 function resolvePaths(config: Config, cwd: string): Config {
   const { images_dir, ...mock } = config.mock;
   const { file_roots, ...inputs } = config.inputs;
+  const { model_dir, styles, loras, ...sdxl } = config.local_sdxl;
   return {
     ...config,
     cache_dir: resolve(cwd, config.cache_dir),
     data_dir: resolve(cwd, config.data_dir),
     inputs: { ...inputs, ...(file_roots && { file_roots: file_roots.map((root) => resolve(cwd, root)) }) },
     mock: { ...mock, ...(images_dir && { images_dir: resolve(cwd, images_dir) }) },
+    local_sdxl: {
+      ...sdxl,
+      ...(model_dir && { model_dir: resolve(cwd, model_dir) }),
+      styles: Object.fromEntries(Object.entries(styles).map(([style, folder]) => [style, resolve(cwd, folder)])),
+      loras: loras.map((lora) => ({ ...lora, model_dir: resolve(cwd, lora.model_dir) })),
+    },
   };
 }

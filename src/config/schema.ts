@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { localSdxlSection } from './local-sdxl-schema.ts';
 import { falComfySection, falLightningSection, falSection, MAX_SECONDS, vastaiSection } from './remote-schema.ts';
 
 const seconds = z.number().positive().max(MAX_SECONDS);
@@ -202,6 +203,7 @@ export const configSchema = z.strictObject({
         .meta({ examples: [60] }),
     })
     .prefault({}),
+  local_sdxl: localSdxlSection,
   fal: falSection,
   fal_comfy: falComfySection,
   falai_lightning_i2i: falLightningSection,

@@ -101,8 +101,8 @@ export type GeneratedImage = { readonly seed: number } & (
 export interface GenerateHooks {
   /** Aborted when nobody waits for the work any more. `generate` then rejects as soon as the work has stopped. */
   readonly signal: AbortSignal;
-  /** Called in order, with `step` from 1 to `steps`, over all images of the work. */
-  onProgress(progress: { readonly step: number; readonly steps: number }): void;
+  /** Called in order, with `step` from 1 to `steps`, over all images of the work; `etaMs` where it knows better than the mean. */
+  onProgress(progress: { readonly step: number; readonly steps: number; readonly etaMs?: number | undefined }): void;
   /** Whether anybody would see a preview now; asked before one is made. */
   wantsPreview(): boolean;
   onPreview(preview: { readonly step: number; readonly steps: number; readonly pixels: RawPixels }): void;

@@ -3,17 +3,19 @@ import type { Secrets } from '../config/secrets.ts';
 import { keyOf } from '../config/secrets.ts';
 import { AppError } from '../errors.ts';
 import type { Clock } from '../render/clock.ts';
+import type { Logger } from '../render/logger.ts';
 import type { Drawing } from '../store/images.ts';
 import { chooseGenerator } from './aliases.ts';
 import { FalAIGenerator } from './fal/fal-generator.ts';
 import type { ImageGenerator, ServedGenerator } from './generator.ts';
+import { LocalSDXLGenerator } from './local-sdxl/local-sdxl-generator.ts';
 import { MockImageGenerator } from './mock/mock-generator.ts';
 import type { ObserveUpstream } from './remote/http.ts';
 import { createUpstreamHttp } from './remote/http.ts';
 import { VastAIGenerator } from './vastai/vastai-generator.ts';
 
 /** Every generator that this server has; each has a block of the same name in the configuration. */
-export const GENERATOR_NAMES = ['mock', 'fal', 'vastai'] as const satisfies readonly (keyof Config)[];
+export const GENERATOR_NAMES = ['mock', 'local_sdxl', 'fal', 'vastai'] as const satisfies readonly (keyof Config)[];
 /** A name of `GENERATOR_NAMES`. */
 export type GeneratorName = (typeof GENERATOR_NAMES)[number];
 
@@ -25,6 +27,11 @@ export interface GeneratorParts {
   readonly clock: Clock;
   /** Hears of every request to a provider. */
   readonly observeUpstream: ObserveUpstream;
+  readonly log: Logger;
+  /** Hears how long a step of a local model took, in s. */
+  observeStep(seconds: number): void;
+  /** Hears that a generator's health has changed since it was started. */
+  onHealth(name: GeneratorName): void;
 }
 
 /** Builds a generator without starting it. */
@@ -40,6 +47,16 @@ export const generatorFactories = {
       steps: mock.steps,
       drawing,
       clock,
+    }),
+  local_sdxl: ({ config, drawing, clock, log, observeStep, onHealth }) =>
+    new LocalSDXLGenerator({
+      config: config.local_sdxl,
+      required: isDefault('local_sdxl', config),
+      drawing,
+      clock,
+      log,
+      observeStep,
+      onHealth: () => onHealth('local_sdxl'),
     }),
   fal: ({ config, secrets, clock, observeUpstream: observe }) =>
     new FalAIGenerator({
@@ -68,6 +85,11 @@ export interface GeneratorSettings {
 export function generatorSettings(config: Config, name: GeneratorName): GeneratorSettings {
   const { concurrency, timeout } = config[name];
   return { concurrency, timeoutMs: (timeout ?? config.generator.timeout) * 1000 };
+}
+
+/** Whether requests that name no generator go to this one. */
+function isDefault(name: GeneratorName, config: Config): boolean {
+  return chooseGenerator(config.generator.strategy).generator === name;
 }
 
 /**

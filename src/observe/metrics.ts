@@ -11,6 +11,8 @@ const RENDER_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 1
 /** Outcomes of attempts that took as long as they take; the others say when somebody lost patience. */
 const MEASURED: ReadonlySet<AttemptOutcome> = new Set(['succeeded', 'failed', 'timeout']);
 /** Looks last a moment; a server that draws while it answers takes as long as a render. */
+/** A step takes milliseconds (a GPU, a small image) to minutes (a processor, a large one). */
+const STEP_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
 const UPSTREAM_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
 const HTTP_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60];
 
@@ -38,6 +40,8 @@ export interface Metrics {
   onBusMessage(message: { direction: string; type: string; outcome: string }): void;
   /** Counts a request to a provider. */
   onUpstream(request: { generator: string; outcome: string; seconds: number }): void;
+  /** Measures a step of SDXL on this machine. */
+  onSdxlStep(seconds: number): void;
   onEvicted(file: { kind: 'image' | 'input' }): void;
   onSubscriberDrop(transport: string, kind: string): void;
   onSubscriberClose(reason: string): void;
@@ -77,6 +81,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     HTTP_SECONDS,
   );
   const upstream = counter('upstream_requests_total', 'Requests to providers, by outcome', ['generator', 'outcome']);
+  const sdxlStep = histogram('sdxl_step_duration_seconds', 'Time of one step of the local model', [], STEP_SECONDS);
   const upstreamSeconds = histogram(
     'upstream_duration_seconds',
     'Time from the begin of a request to a provider to the end of its answer',
@@ -117,6 +122,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     },
     onHttp: ({ method, route, status, seconds }) => http.observe({ method, route, status: String(status) }, seconds),
     onBusMessage: (labels) => bus.inc(labels),
+    onSdxlStep: (seconds) => sdxlStep.observe(seconds),
     onUpstream({ generator, outcome, seconds }) {
       upstream.inc({ generator, outcome });
       upstreamSeconds.observe({ generator }, seconds);

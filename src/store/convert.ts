@@ -42,7 +42,7 @@ export function createImages(limits: { readonly maxPixels: number; readonly maxB
       return await reading(async () => {
         if (bytes.length > limits.maxBytes) throw new ImageProblem('has too many bytes');
         const header = await readHeader(bytes, limits.maxPixels);
-        await decode(bytes, limits.maxPixels);
+        await readAll(bytes, limits.maxPixels);
         return header;
       });
     },
@@ -68,6 +68,13 @@ export function createImages(limits: { readonly maxPixels: number; readonly maxB
           .extract(part)
           .resize({ ...size, fit: 'fill' });
         return await toPixels(rgb(image));
+      });
+    },
+
+    async decode(bytes) {
+      return await reading(async () => {
+        await readHeader(bytes, limits.maxPixels);
+        return await toPixels(open(bytes, limits.maxPixels).removeAlpha().toColourspace('srgb'));
       });
     },
 
@@ -162,7 +169,7 @@ function hasEnd(bytes: Uint8Array, format: InspectedImage['format']): boolean {
 }
 
 /** Reads every pixel and keeps almost none: scaling down streams, where other ways would hold the whole image. */
-async function decode(bytes: Uint8Array, maxPixels: number): Promise<void> {
+async function readAll(bytes: Uint8Array, maxPixels: number): Promise<void> {
   await open(bytes, maxPixels).resize({ width: 8, height: 8, fit: 'fill' }).raw().toBuffer();
 }
 

@@ -31,6 +31,8 @@ export interface Overlay {
 export interface Drawing {
   /** An encoded image, upright, scaled to fill `size`, its overhang cut, on black. RGB. Throws `invalid_image`. */
   cover(bytes: Uint8Array, size: Size): Promise<RawPixels>;
+  /** An encoded image, upright, in its own size; what is transparent keeps its colour. RGB. Throws `invalid_image`. */
+  decode(bytes: Uint8Array): Promise<RawPixels>;
   /** One colour, channels 0 to 255. RGB. */
   blank(size: Size, colour: { readonly r: number; readonly g: number; readonly b: number }): RawPixels;
   /** Text on transparent ground, no larger than it needs to be and at most `width` x `height`. RGBA. */

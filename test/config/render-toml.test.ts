@@ -9,7 +9,7 @@ import { configSchema } from '../../src/config/schema.ts';
 import { PROJECT, problemsOf, workingDirectory } from './helper.ts';
 
 const shipped = readFileSync(join(PROJECT, 'config.toml'), 'utf8');
-const uncommented = shipped.replaceAll(/^# (?=[a-z_]+ = )/gm, '');
+const uncommented = shipped.replaceAll(/^# (?=[a-z_0-9]+ = )/gm, '');
 
 describe('config.toml', () => {
   test('is what scripts/generate-config.ts writes', () => {

@@ -16,12 +16,21 @@ import { ManualClock } from '../manual-clock.ts';
 const drawing = createImages({ maxPixels: 4096 * 4096, maxBytes: 64 * 2 ** 20 });
 
 /** A configuration in which no generator lacks anything. */
-const complete = { vastai: { base_url: 'http://203.0.113.7:8000' } };
+const complete = { vastai: { base_url: 'http://203.0.113.7:8000' }, local_sdxl: { model_dir: '/models/sdxl' } };
 const secrets: Secrets = { fal: { key: new Secret('k') } };
 
 function parts(config: object = {}): GeneratorParts {
   const clock = new ManualClock();
-  return { config: configSchema.parse(config), drawing, clock, secrets, observeUpstream: () => {} };
+  return {
+    config: configSchema.parse(config),
+    drawing,
+    clock,
+    secrets,
+    observeUpstream: () => {},
+    log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+    observeStep: () => {},
+    onHealth: () => {},
+  };
 }
 
 describe('the table of generators', () => {
@@ -50,12 +59,20 @@ describe('the generators of a server', () => {
       state: 'disabled',
       reason: 'It has no key: set FAL_KEY, or [fal] key_file.',
     });
+    expect(served.get('local_sdxl')?.generator.health()).toEqual({
+      state: 'disabled',
+      reason: 'It has no model: set [local_sdxl] model_dir to the folder of one.',
+    });
   });
 
   it.each([
     ['none', 'must be one of mock, '],
     ['fal', 'the generator fal cannot be used. It has no key: set FAL_KEY, or [fal] key_file.'],
     ['fal_comfy', 'the generator fal cannot be used. It has no key: set FAL_KEY, or [fal] key_file.'],
+    [
+      'sdxl',
+      'the generator local_sdxl cannot be used. It has no model: set [local_sdxl] model_dir to the folder of one.',
+    ],
     ['mock/other', 'mock has no model of this name'],
   ])('cannot have %s as the default', (strategy, reason) => {
     const config = configSchema.parse({ generator: { strategy } });

@@ -47,7 +47,7 @@ export function startRun(
     signal: stop.signal,
     onProgress(progress) {
       seen.hookCalls += 1;
-      seen.progress.push(progress);
+      seen.progress.push({ step: progress.step, steps: progress.steps });
       reactions.onProgress?.(progress);
     },
     wantsPreview() {

@@ -80,7 +80,8 @@ export interface StepDone {
 /** Who watches and steers a run. */
 export interface PipelineHooks {
   readonly signal: AbortSignal;
-  onStep(done: StepDone): void;
+  /** `ms`: how long this step took. */
+  onStep(done: StepDone & { readonly ms: number }): void;
   wantsPreview(): boolean;
   onPreview(preview: StepDone & { readonly pixels: RawPixels }): void;
   readonly tap?: Tap | undefined;
@@ -231,6 +232,7 @@ async function denoise(
   for (; run < running; run += 1) {
     await turnOfLoop();
     hooks.signal.throwIfAborted();
+    const started = performance.now();
     const index = beginIndex + run;
     scheduler.scaleModelInput(index, latents, input.subarray(0, length));
     if (guided) input.copyWithin(length, 0, length);
@@ -251,7 +253,7 @@ async function denoise(
     tap?.('latents', latents, run);
 
     const done = { step: place.index * running + run + 1, steps: place.of * running };
-    hooks.onStep(done);
+    hooks.onStep({ ...done, ms: performance.now() - started });
     if (shows) hooks.onPreview({ ...done, pixels: drawPreview(original.subarray(0, perImage), height, width) });
   }
   return Array.from({ length: images }, (_image, image) => latents.slice(image * perImage, (image + 1) * perImage));

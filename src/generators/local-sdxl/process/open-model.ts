@@ -28,13 +28,23 @@ export interface OpenModel {
   release(): Promise<void>;
 }
 
+/** ONNX Runtime could not load a graph; the cause has its words. */
+export class GraphNotOpened extends Error {
+  readonly component: GraphName;
+
+  constructor(component: GraphName, options: ErrorOptions) {
+    super(`${component}/model.onnx could not be loaded`, options);
+    this.component = component;
+  }
+}
+
 /** Hears which graph is being loaded. */
 export type OnLoading = (graph: GraphName, index: number, of: number) => void;
 
 /**
  * Loads a model. All graphs are opened once, so that a bad one is found now and not in the middle of a render; with
  * `lowMemory` only those of the stage under way are kept open.
- * Rejects with `config_invalid` for graphs that are not SDXL's, and with what `openGraph` rejects with.
+ * Rejects with `config_invalid` for graphs that are not SDXL's, and with `GraphNotOpened`.
  */
 export async function openModel(
   model: ModelFolder,
@@ -54,9 +64,17 @@ export async function openModel(
   async function graph(component: GraphName) {
     const path = model.graphs[component];
     if (path === undefined) throw unfit({ component }, 'is missing');
-    const found = open.get(component) ?? (await openGraph(path, options));
+    const found = open.get(component) ?? (await tryToOpen(component, path));
     open.set(component, found);
     return { component, graph: found };
+  }
+
+  async function tryToOpen(component: GraphName, path: string): Promise<Graph> {
+    try {
+      return await openGraph(path, options);
+    } catch (cause) {
+      throw new GraphNotOpened(component, { cause });
+    }
   }
 
   async function close(components: readonly GraphName[]): Promise<void> {

@@ -6,7 +6,7 @@ import type { SchedulerConfig } from '../schedulers/config.ts';
 /** Most bytes of pixels in one message: taking a larger one in would hold up the server. */
 export const CHUNK_BYTES = 1 << 19;
 
-/** Pixels on their way between the processes, RGB; `index` says which image of the work, or which input. */
+/** Pixels on their way between the processes, RGB; `index` says which image of the work, or which of its inputs. */
 export interface Chunk {
   readonly kind: 'chunk';
   readonly id: number;
@@ -61,6 +61,7 @@ export type ToChild =
       readonly kind: 'render';
       readonly id: number;
       readonly job: RenderJob;
+      /** Their pixels follow, those of the reference image first. */
       readonly reference: ImageSize | undefined;
       readonly depth: ImageSize | undefined;
       readonly previews: boolean;
@@ -121,8 +122,8 @@ export type FromChild =
   | {
       readonly kind: 'failed';
       readonly id: number;
-      /** `memory`: the process must be replaced, for what it allocated is not given back. */
-      readonly why: 'request' | 'output' | 'memory' | 'error';
+      /** `fatal`: the process must be replaced, for what it has allocated or broken stays so. */
+      readonly why: 'request' | 'output' | 'fatal' | 'error';
       readonly message: string;
       readonly detail: string;
     };

@@ -17,6 +17,8 @@ export async function sendPixels(
 /** Puts images together whose pixels come in pieces. */
 export interface Receiver {
   take(chunk: Chunk): void;
+  /** Resolves when all pixels have come. */
+  readonly complete: Promise<void>;
   /** All images, RGB. Throws when pixels are missing. */
   finish(): RawPixels[];
 }
@@ -27,12 +29,19 @@ export function createReceiver(sizes: readonly ImageSize[]): Receiver {
     pixels: { data: new Uint8Array(width * height * CHANNELS), width, height, channels: CHANNELS } as const,
     missing: width * height * CHANNELS,
   }));
+  const complete = Promise.withResolvers<void>();
+  const check = (): void => {
+    if (images.every(({ missing }) => missing === 0)) complete.resolve();
+  };
+  check();
   return {
+    complete: complete.promise,
     take({ index, offset, data }) {
       const image = images[index];
       if (image === undefined) throw new Error('pixels came for an image that is not expected');
       image.pixels.data.set(data, offset);
       image.missing -= data.length;
+      check();
     },
     finish() {
       if (images.some(({ missing }) => missing !== 0)) throw new Error('not all pixels of an image came');

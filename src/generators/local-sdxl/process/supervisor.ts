@@ -91,7 +91,7 @@ export function createModelProcess(options: ModelProcessOptions): ModelProcess {
     if (closed && next.state !== 'disabled') return;
     if (health.state === next.state && health.reason === next.reason) return;
     health = next;
-    options.onHealth();
+    if (!closed) options.onHealth();
   }
 
   function start(): void {
@@ -171,7 +171,7 @@ export function createModelProcess(options: ModelProcessOptions): ModelProcess {
         return;
       case 'failed':
         settle(job, () => job.reject(stopped ? hooks.signal.reason : renderError(message)));
-        if (message.why === 'memory') restartLater(message.message, message.detail);
+        if (message.why === 'fatal') restartLater(message.message, message.detail);
     }
   }
 
@@ -292,7 +292,11 @@ export function createModelProcess(options: ModelProcessOptions): ModelProcess {
         return await new Promise((resolve, reject) => {
           rendering = { id, receiver: createReceiver(sizes), hooks, previews, resolve, reject };
           void link.send({ kind: 'render', id, job, reference: sizeOf(reference), depth: sizeOf(depth), previews });
-          void sendInputs(link, id, [reference, depth]);
+          void sendInputs(
+            link,
+            id,
+            [reference, depth].filter((pixels) => pixels !== undefined),
+          );
         });
       } finally {
         hooks.signal.removeEventListener('abort', stop);
@@ -310,10 +314,8 @@ export function createModelProcess(options: ModelProcessOptions): ModelProcess {
   };
 }
 
-async function sendInputs(link: ChildLink, id: number, inputs: readonly (RawPixels | undefined)[]): Promise<void> {
-  for (const [index, pixels] of inputs.entries()) {
-    if (pixels !== undefined) await sendPixels(link.send, { id, index, data: pixels.data });
-  }
+async function sendInputs(link: ChildLink, id: number, inputs: readonly RawPixels[]): Promise<void> {
+  for (const [index, { data }] of inputs.entries()) await sendPixels(link.send, { id, index, data });
 }
 
 function sizeOf(pixels: RawPixels | undefined) {
@@ -330,7 +332,7 @@ function renderError({ why, message, detail }: Extract<FromChild, { kind: 'faile
   switch (why) {
     case 'request':
       return new AppError('invalid_request', message, { cause });
-    case 'memory':
+    case 'fatal':
       return new AppError('generator_crashed', message, { cause });
     case 'output':
       return new AppError('generator_failed', message, { cause, retryable: false });
