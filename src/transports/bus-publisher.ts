@@ -13,7 +13,9 @@ export interface PublisherSocket extends AsyncIterable<readonly Buffer[]> {
   close(): void;
 }
 
-/** `stalled`: a reader was too slow and has missed it, the others have it. `unheard`: nobody subscribes to it. */
+/**
+ * `stalled`: a reader was too slow and begins to miss messages, the others have them. `unheard`: nobody subscribes to it.
+ */
 export type PublishOutcome = 'sent' | 'stalled' | 'unheard';
 
 /** The address where this server publishes. */
@@ -48,6 +50,7 @@ export function createBusPublisher(options: {
         if (notice[0] === 1) prefixes.add(prefix);
         else if (notice[0] === 0) prefixes.delete(prefix);
         log.debug({ address, topics: [...prefixes].slice(0, 16) }, 'The subscriptions of the bus have changed');
+        if (!socket.noDrop) socket.noDrop = true;
         onSubscribers?.();
       }
     } catch (err) {
@@ -68,12 +71,10 @@ export function createBusPublisher(options: {
       return 'sent';
     } catch (error) {
       if (socket.closed || !hasCode(error, 'EAGAIN')) throw error;
+      log.warn({ address, type }, 'Somebody who listens to the bus reads too slowly, and misses messages');
+      // From now on they miss them in silence, until the listeners are others: one must not hold up the rest.
       socket.noDrop = false;
-      try {
-        await socket.send(frame);
-      } finally {
-        socket.noDrop = true;
-      }
+      await socket.send(frame);
       return 'stalled';
     }
   }

@@ -60,6 +60,8 @@ export function eventSocket(topics: readonly string[]): Subscriber {
 export function publishSocket(): XPublisher {
   return new XPublisher({
     linger: LINGER_MS,
+    // Few, for images may come with their bytes.
+    sendHighWaterMark: 64,
     // Says that somebody reads too slowly, in place of leaving them out in silence.
     noDrop: true,
     sendTimeout: 0,

@@ -5,177 +5,28 @@ import { connect, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
-import { configSchema } from '../../src/config/schema.ts';
 import { AppError } from '../../src/errors.ts';
 import { alert, busImageReady } from '../../src/messages/bus.ts';
-import { systemClock } from '../../src/render/clock.ts';
-import type { LoggedEvent } from '../../src/render/journal.ts';
-import type { Logger } from '../../src/render/logger.ts';
-import type { BusCount, BusRenderer } from '../../src/transports/bus-door.ts';
 import { MAX_MESSAGE_BYTES } from '../../src/transports/bus-messages.ts';
-import type { BusTransport } from '../../src/transports/bus-transport.ts';
-import { createBusTransport } from '../../src/transports/bus-transport.ts';
 import type { CorePeer } from '../fakes/core-peer.ts';
-import { pythonRenderRequest, startCorePeer } from '../fakes/core-peer.ts';
+import { pythonRenderRequest, startCorePublisher } from '../fakes/core-peer.ts';
+import {
+  closeAll,
+  defer,
+  freeAddresses,
+  freePort,
+  imageEvent,
+  isUp,
+  nowhere,
+  scriptedRenderer,
+  startPeer,
+  startTransport,
+} from './bus-fixtures.ts';
 
 /** One character more than a request_id may have. */
 const LONG_ID = 'x'.repeat(4097);
 
-const cleanup: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const close of cleanup.splice(0).reverse()) await close();
-});
-
-/** A core of renders that journals at once and draws when the test says so, or at once. */
-function scriptedRenderer(options: { drawAtOnce?: boolean } = {}) {
-  const listeners = new Set<(event: LoggedEvent) => void>();
-  const renders = new Map<string, LoggedEvent[]>();
-  const calls: Parameters<BusRenderer['submit']>[0][] = [];
-  let notifyCall = () => {};
-  let seq = 0;
-
-  function emit(event: object, door: LoggedEvent['door'] = 'bus'): LoggedEvent {
-    const logged = {
-      owner: door,
-      door,
-      event: { seq: ++seq, time: '2026-11-22T06:00:00.000Z', ...event },
-    } as LoggedEvent;
-    for (const listener of listeners) listener(logged);
-    return logged;
-  }
-  function draw(requestId: string, door: LoggedEvent['door'] = 'bus', changes: object = {}): void {
-    const logged = emit({ ...imageEvent(requestId), ...changes }, door);
-    renders.set(requestId, [logged]);
-  }
-
-  let submit = async (call: Parameters<BusRenderer['submit']>[0]): ReturnType<BusRenderer['submit']> => {
-    const id = call.request.request_id ?? '';
-    const known = renders.get(id);
-    if (known !== undefined) return { kind: 'known', replay: known };
-    renders.set(id, []);
-    if (options.drawAtOnce !== false) queueMicrotask(() => draw(id));
-    return { kind: 'accepted', replay: [] };
-  };
-  return {
-    calls,
-    emit,
-    draw,
-    listeners,
-    set onCall(notify: () => void) {
-      notifyCall = notify;
-    },
-    set onSubmit(handler: typeof submit) {
-      submit = handler;
-    },
-    renders: {
-      submit(call) {
-        calls.push(call);
-        notifyCall();
-        return submit(call);
-      },
-      subscribe(listener) {
-        listeners.add(listener);
-        return () => listeners.delete(listener);
-      },
-      supersedeStale: async () => 0,
-      readImage: async () => Buffer.from('image'),
-    } satisfies BusRenderer,
-  };
-}
-
-function imageEvent(requestId: string) {
-  return {
-    type: 'ImageReady',
-    render_id: `R-${requestId}`,
-    request_id: requestId,
-    uri: `file:///images/${encodeURIComponent(requestId)}.jpg`,
-    prompt: 'a prompt',
-    era: 'wilderness',
-    biome: 'desert',
-    image_id: 'a'.repeat(64),
-    url: '/v1/images/x',
-    width: 8,
-    height: 8,
-    format: 'jpeg',
-    seed: 1,
-    generator: 'mock',
-    index: 0,
-    of: 1,
-    cached: false,
-    timings: { queued_ms: 0, render_ms: 0, store_ms: 0 },
-  };
-}
-
-async function startPeer(at?: Parameters<typeof startCorePeer>[0]): Promise<CorePeer> {
-  const peer = await startCorePeer(at);
-  cleanup.push(() => peer.close());
-  return peer;
-}
-
-async function startTransport(
-  { requests, results, events }: { requests: string; results: string; events?: string },
-  renderer = scriptedRenderer(),
-  bus: object = {},
-) {
-  const at = { requests, results, events: events ?? (await nowhere()) };
-  const counts: string[] = [];
-  const lines: string[] = [];
-  const logged: object[] = [];
-  const changed = new Set<() => void>();
-  const notify = () => {
-    for (const listener of changed) listener();
-  };
-  renderer.onCall = notify;
-  const note = (level: string) => (about: object, message: string) => {
-    logged.push(about);
-    lines.push(`${level} ${message}`);
-    notify();
-  };
-  const log: Logger = { error: note('error'), warn: note('warn'), info: note('info'), debug: note('debug') };
-  const transport = createBusTransport({
-    config: configSchema.parse({ bus: { ...at, ...bus } }).bus,
-    renders: renderer.renders,
-    clock: systemClock,
-    log,
-    onMessage({ direction, type, outcome }: BusCount) {
-      counts.push(`${direction} ${type} ${outcome}`);
-      notify();
-    },
-  });
-  cleanup.push(() => transport.close());
-  await transport.start();
-  /** Resolves once the condition holds; looks again at every log line, message and call. */
-  const until = (holds: () => boolean) =>
-    new Promise<void>((resolve) => {
-      const look = () => {
-        if (!holds()) return;
-        changed.delete(look);
-        resolve();
-      };
-      changed.add(look);
-      look();
-    });
-  return { transport, renderer, counts, lines, logged, until };
-}
-
-const isUp = (transport: BusTransport) => () => transport.status().state === 'up';
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-async function nowhere(): Promise<string> {
-  return `tcp://127.0.0.1:${await freePort()}`;
-}
-
-async function freeAddresses() {
-  return { requests: `tcp://127.0.0.1:${await freePort()}`, results: `tcp://127.0.0.1:${await freePort()}` };
-}
+afterEach(closeAll);
 
 test('a request is handed to the core of renders and its image comes back', async () => {
   const peer = await startPeer();
@@ -473,7 +324,7 @@ test('connections that break while nobody reads do not abort the process', async
     inner.pipe(outer).pipe(inner);
   }).listen(0, '127.0.0.1');
   await once(proxy, 'listening');
-  cleanup.push(async () => {
+  defer(async () => {
     for (const link of links) link.destroy();
     proxy.close();
   });
@@ -533,4 +384,144 @@ test('the last message still leaves a process that exits at once after closing',
   expect(await peer.answerTo('r1')).toMatchObject({ type: 'Alert' });
   const [code] = child.exitCode === null ? await once(child, 'exit') : [child.exitCode];
   expect(code).toBe(0);
+});
+
+test('images of other doors are told when the bus mirrors them, if they name the place that the core demands', async () => {
+  const peer = await startPeer();
+  const { renderer, counts } = await startTransport(peer, scriptedRenderer(), { mirror: true });
+  renderer.draw('placeless', 'rest', { era: undefined });
+  renderer.emit({ ...imageEvent('failed'), type: 'RenderFailed', code: 'crashed', message: 'x' }, 'rest');
+  renderer.draw('placed', 'rest');
+  expect(await peer.next()).toMatchObject({ type: 'ImageReady', request_id: 'placed', era: 'wilderness' });
+  expect(counts).toContain('out ImageReady unplaced');
+});
+
+test('a core without places gets mirrored images without them', async () => {
+  const peer = await startPeer();
+  const { renderer } = await startTransport(peer, scriptedRenderer(), { mirror: true, project: 'fire' });
+  renderer.draw('placeless', 'rest', { era: undefined, biome: undefined });
+  expect(await peer.next()).not.toHaveProperty('era');
+});
+
+test('paths are those of the core, in what it sends and in what it gets', async () => {
+  const peer = await startPeer();
+  const { renderer } = await startTransport(peer, scriptedRenderer(), { path_map: { '/images': '/mnt/wall' } });
+  await peer.send(pythonRenderRequest({ request_id: 'r1', depth_map: 'file:///mnt/wall/50 %.png' }));
+  expect(await peer.next()).toMatchObject({ uri: 'file:///mnt/wall/r1.jpg' });
+  expect(renderer.calls[0]?.request.depth_map).toEqual({ uri: 'file:///images/50 %.png' });
+});
+
+test('with image_transport = "hybrid" the bytes go along, in order, and an image that is gone is an Alert', async () => {
+  const peer = await startPeer();
+  const renderer = scriptedRenderer({ drawAtOnce: false });
+  const reads = [Promise.withResolvers<Buffer>(), Promise.withResolvers<Buffer>(), Promise.withResolvers<Buffer>()];
+  renderer.onRead = () => reads.shift()?.promise ?? Promise.reject(new Error('one read too many'));
+  const [first, second, third] = reads;
+  await startTransport(peer, renderer, { image_transport: 'hybrid' });
+  renderer.draw('a', 'bus', { biome: 'arctic' });
+  renderer.draw('b', 'bus', { format: 'png' });
+  renderer.draw('c');
+  second?.resolve(Buffer.from('second'));
+  first?.resolve(Buffer.from('first'));
+  third?.reject(new AppError('image_evicted', 'It has gone.'));
+  expect(busImageReady.strict().parse(await peer.next())).toMatchObject({
+    request_id: 'a',
+    image_data: `data:image/jpeg;base64,${Buffer.from('first').toString('base64')}`,
+    width: 8,
+    height: 8,
+    format: 'jpeg',
+  });
+  expect(await peer.next()).toMatchObject({
+    request_id: 'b',
+    image_data: `data:image/png;base64,${Buffer.from('second').toString('base64')}`,
+  });
+  expect(alert.parse(await peer.next())).toMatchObject({ request_id: 'c', code: 'image_evicted' });
+});
+
+test('a request that is sent again long after gets an Alert when its image is gone', async () => {
+  const peer = await startPeer();
+  const { renderer } = await startTransport(peer);
+  const message = pythonRenderRequest({ request_id: 'r1' });
+  await peer.send(message);
+  await peer.answerTo('r1');
+  renderer.onRead = () => Promise.reject(new AppError('image_evicted', 'It has gone.'));
+  await peer.send(message);
+  expect(await peer.answerTo('r1')).toMatchObject({ type: 'Alert', code: 'image_evicted' });
+});
+
+test('the log tells of each type that is not served once, and every such message is answered', async () => {
+  const peer = await startPeer();
+  const { lines } = await startTransport(peer);
+  for (const type of ['LoopRequest', 'LoopRequest', 'AudioRenderRequest', 'LoopRequest']) {
+    await peer.send({ type, request_id: type });
+    expect(await peer.next()).toMatchObject({ type: 'Alert', code: 'unsupported_message', request_id: type });
+  }
+  expect(lines.filter((line) => line.endsWith('Bus request refused'))).toEqual([
+    'warn Bus request refused',
+    'debug Bus request refused',
+    'warn Bus request refused',
+    'debug Bus request refused',
+  ]);
+});
+
+test('answers are never answered, so that crossed wires do not talk for ever', async () => {
+  const peer = await startPeer();
+  await startTransport(peer);
+  for (const type of ['Alert', 'ImageReady', 'AudioReady', 'Heartbeat']) await peer.send({ type, request_id: 'x' });
+  await peer.send(pythonRenderRequest({ request_id: 'r1' }));
+  expect(await peer.next()).toMatchObject({ type: 'ImageReady', request_id: 'r1' });
+});
+
+test('when the core moves on, what is queued for other places is given up and counted', async () => {
+  const peer = await startPeer();
+  const core = await startCorePublisher();
+  defer(async () => core.close());
+  const { renderer, counts, until } = await startTransport({ ...peer, events: core.events }, scriptedRenderer(), {
+    drop_stale: true,
+  });
+  await core.subscribed;
+  await core.publish('DisplayMedia', { type: 'DisplayMedia', uri: 'x' });
+  await core.publish('SpaceTimeUpdate', 'no JSON');
+  await core.publish('SpaceTimeUpdate', { type: 'SpaceTimeUpdate', era: 'modern' });
+  await core.publish('SpaceTimeUpdate', { type: 'SpaceTimeUpdate', era: 'modern', biome: 'river', tags: ['x'] });
+  await until(() => counts.length === 5);
+  expect(renderer.places).toEqual([{ owner: 'bus', door: 'bus', era: 'modern', biome: 'river' }]);
+  expect(counts).toEqual([
+    'in other malformed_message',
+    'in SpaceTimeUpdate malformed_message',
+    'in SpaceTimeUpdate accepted',
+    'in SpaceTimeUpdate stale',
+    'in SpaceTimeUpdate stale',
+  ]);
+  expect(peer.received).toEqual([]);
+});
+
+test('without drop_stale the core may move on as it likes', async () => {
+  const core = await startCorePublisher();
+  defer(async () => core.close());
+  const { renderer, counts, until } = await startTransport({ events: core.events });
+  await core.subscribed;
+  await core.publish('SpaceTimeUpdate', { type: 'SpaceTimeUpdate', era: 'modern', biome: 'river' });
+  await until(() => counts.length === 1);
+  expect(renderer.places).toEqual([]);
+});
+
+test('what the last process may not have sent is sent at the start', async () => {
+  const peer = await startPeer();
+  const renderer = scriptedRenderer();
+  const recent = ['old', 'new'].map((id) => renderer.emit(imageEvent(id)));
+  let asked: number | undefined;
+  await startTransport(
+    peer,
+    renderer,
+    {},
+    {
+      recentEvents: async (sinceMs) => {
+        asked = sinceMs;
+        return recent;
+      },
+    },
+  );
+  expect(await peer.next(({ request_id }) => request_id === 'new')).toMatchObject({ type: 'ImageReady' });
+  expect(asked).toBe(10_000);
 });
