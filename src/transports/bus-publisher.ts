@@ -39,6 +39,8 @@ export function createBusPublisher(options: {
 }): BusPublisher {
   const { address, socket, log, onSubscribers } = options;
   const prefixes = new Set<string>();
+  // Whether slow readers are left out; the socket does not tell.
+  let dropping = false;
   // The socket bears one pending send only.
   let last: Promise<unknown> = Promise.resolve();
 
@@ -50,7 +52,8 @@ export function createBusPublisher(options: {
         if (notice[0] === 1) prefixes.add(prefix);
         else if (notice[0] === 0) prefixes.delete(prefix);
         log.debug({ address, topics: [...prefixes].slice(0, 16) }, 'The subscriptions of the bus have changed');
-        if (!socket.noDrop) socket.noDrop = true;
+        if (dropping) socket.noDrop = true;
+        dropping = false;
         onSubscribers?.();
       }
     } catch (err) {
@@ -74,6 +77,7 @@ export function createBusPublisher(options: {
       log.warn({ address, type }, 'Somebody who listens to the bus reads too slowly, and misses messages');
       // From now on they miss them in silence, until the listeners are others: one must not hold up the rest.
       socket.noDrop = false;
+      dropping = true;
       await socket.send(frame);
       return 'stalled';
     }
