@@ -11,6 +11,7 @@ import { createGenerators } from './generators/index.ts';
 import type { NewEvent } from './messages/events.ts';
 import { PROJECTS } from './messages/projects.ts';
 import { createHealth } from './observe/health.ts';
+import { createHealthFile } from './observe/health-file.ts';
 import type { Log } from './observe/log.ts';
 import { createMetrics } from './observe/metrics.ts';
 import { createRenderLog } from './observe/render-log.ts';
@@ -172,6 +173,20 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     log,
     onEvicted: metrics.onEvicted,
   });
+  const healthFile =
+    config.health.file === undefined
+      ? undefined
+      : createHealthFile({
+          path: config.health.file,
+          report: () => health.report(),
+          isVital: (part) => !part.startsWith('generator:') || part === `generator:${config.generator.strategy}`,
+          tasks: async () =>
+            (await journal.queueStats({})).reduce((sum, { queued, running }) => sum + queued + running, 0),
+          clock,
+          log,
+        });
+  parts.defer(() => healthFile?.close());
+  hub.subscribe((event) => healthFile?.onEvent(event));
   const bus = config.bus.enabled
     ? createBusTransport({
         config: config.bus,
@@ -185,7 +200,11 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
         },
         clock,
         log,
-        onMessage: metrics.onBusMessage,
+        onMessage(message) {
+          metrics.onBusMessage(message);
+          healthFile?.onBusMessage(message);
+        },
+        onChange: () => healthFile?.refresh(),
         recentEvents: async (sinceMs) => {
           const lately = await journal.eventsAfter({ since: journal.lastSeq - RECENT_EVENTS, limit: RECENT_EVENTS });
           return lately.filter(({ event }) => Date.parse(event.time) >= clock.now() - sinceMs).map(hub.publishable);
@@ -224,6 +243,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   links.base = await listen(http, config.http);
   await bus?.start();
   parts.defer(retention.start());
+  await healthFile?.start();
   for (const [name, { generator }] of generators) if (!unused.has(name)) void startGenerator(name, generator);
   log.info({ url: links.base, data_dir: config.data_dir, cache_dir: config.cache_dir }, 'the server is ready');
 

@@ -56,7 +56,12 @@ export function loadConfig({ argv, env, cwd }: ConfigInput): LoadedConfig {
   }
 
   if (problems.length > 0) throw configError(problems);
-  return { config: resolvePaths(config, cwd), secrets: readSecrets(config, { env, cwd }), file: file.file, warnings };
+  return {
+    config: resolvePaths(config, cwd, env),
+    secrets: readSecrets(config, { env, cwd }),
+    file: file.file,
+    warnings,
+  };
 }
 
 function nameFile(flag: string | undefined, env: ConfigInput['env']) {
@@ -101,7 +106,14 @@ function refuse(path: string, reason: string, settings: readonly Setting[]): Fie
   return badValue(setting.key, setting.value, reason, setting.origin());
 }
 
-function resolvePaths(config: Config, cwd: string): Config {
+/** Where Experimance's health service looks, if the process runs in its environment. */
+function defaultHealthFile(env: ConfigInput['env']): string {
+  if (env.EXPERIMANCE_ENV === 'production') return '/var/cache/experimance/health/image_server.json';
+  return (env.EXPERIMANCE_ENV ?? '') + (env.PROJECT_ENV ?? '') === '' ? 'off' : 'logs/health/image_server.json';
+}
+
+function resolvePaths(config: Config, cwd: string, env: ConfigInput['env']): Config {
+  const healthFile = config.health.file ?? defaultHealthFile(env);
   const { images_dir, ...mock } = config.mock;
   const { file_roots, ...inputs } = config.inputs;
   const { model_dir, styles, loras, ...sdxl } = config.local_sdxl;
@@ -109,6 +121,7 @@ function resolvePaths(config: Config, cwd: string): Config {
     ...config,
     cache_dir: resolve(cwd, config.cache_dir),
     data_dir: resolve(cwd, config.data_dir),
+    health: healthFile === 'off' ? {} : { file: resolve(cwd, healthFile) },
     inputs: { ...inputs, ...(file_roots && { file_roots: file_roots.map((root) => resolve(cwd, root)) }) },
     mock: { ...mock, ...(images_dir && { images_dir: resolve(cwd, images_dir) }) },
     local_sdxl: {

@@ -29,6 +29,8 @@ export interface HealthFileOptions {
   /** Absolute. */
   readonly path: string;
   readonly report: () => Promise<HealthReport>;
+  /** Whether the service is ill when this part is. */
+  readonly isVital: (part: string) => boolean;
   /** Works that wait or run. */
   readonly tasks: () => Promise<number>;
   readonly clock: Clock;
@@ -52,7 +54,7 @@ export interface HealthFile {
  * Keeps the file up to date, whole at every moment. Unlike in Experimance, its overall status is how the server is now:
  * a fault that is over no longer shows there, only among the checks.
  */
-export function createHealthFile({ path, report, tasks, clock, log }: HealthFileOptions): HealthFile {
+export function createHealthFile({ path, report, isVital, tasks, clock, log }: HealthFileOptions): HealthFile {
   const started = clock.elapsed();
   const counts = { errors: 0, sent: 0, received: 0 };
   let checks: Check[] = [];
@@ -71,21 +73,21 @@ export function createHealthFile({ path, report, tasks, clock, log }: HealthFile
   }
 
   async function look(): Promise<{ state: string; tasksCount: number }> {
-    const [{ status, parts }, tasksCount] = await Promise.all([report(), tasks().catch(() => 0)]);
-    const reasons = Object.entries(parts).flatMap(([part, { status: one, reason }]) =>
-      one === 'ok' ? [] : [`${part}: ${reason ?? one}`],
-    );
-    overall = STATUS[status];
+    const [{ parts }, tasksCount] = await Promise.all([report(), tasks().catch(() => 0)]);
+    const ill = Object.entries(parts).filter(([part, { status }]) => status !== 'ok' && isVital(part));
+    const reasons = ill.map(([part, { status, reason }]) => `${part}: ${reason ?? status}`);
+    const state = ill.some(([, { status }]) => status === 'failed') ? 'failed' : ill.length > 0 ? 'degraded' : 'ok';
+    overall = STATUS[state];
     message = reasons.length === 0 ? undefined : reasons.join('; ');
     lastCheck = localTimestamp(clock.now());
-    return { state: status, tasksCount };
+    return { state, tasksCount };
   }
 
   async function check(): Promise<void> {
+    cancel = clock.after(EVERY_MS, () => void check());
     const { state, tasksCount } = await look();
     note('periodic_health_check', overall, message ?? null, { uptime: uptime(), state, tasks_count: tasksCount });
     await write();
-    if (!closed) cancel = clock.after(EVERY_MS, () => void check());
   }
 
   function uptime(): number {

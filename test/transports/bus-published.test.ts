@@ -119,13 +119,14 @@ test('images wait until somebody listens, the newest of each place', async () =>
 });
 
 test('a listener that reads too slowly misses images, and that is counted; the others get them', async () => {
-  const { images, renderer, transport, counts, until } = await startPubsub();
+  const { images, renderer, transport, counts, lines, until } = await startPubsub();
   const stalled = new Subscriber({ receiveHighWaterMark: 1, linger: 0 });
   stalled.subscribe('ImageReady');
   stalled.connect(images);
   defer(async () => stalled.close());
   await until(isUp(transport));
-  const display = listen(images, ['ImageReady']);
+  const display = listen(images, ['Image']);
+  await until(() => lines.filter((line) => line.includes('subscriptions')).length === 2);
   const long = 'x'.repeat(60_000);
   let drawn = 0;
   while (!counts.includes('out ImageReady stalled')) {
