@@ -27,10 +27,10 @@ export function crossCheck(config: Config): { refusals: Refusal[]; warnings: str
       reason: 'this style needs [mock] images_dir, the folder of its images',
     });
   }
-  for (const [section, key] of KEYED_URLS) {
-    if (sendsKeyInClear(config[section][key])) {
+  for (const [key, url] of keyedUrls(config)) {
+    if (sendsKeyInClear(url)) {
       refusals.push({
-        keys: [`${section}.${key}`],
+        keys: [key],
         reason: 'expected https, since the key goes there; http is for this machine',
       });
     }
@@ -39,10 +39,14 @@ export function crossCheck(config: Config): { refusals: Refusal[]; warnings: str
 }
 
 /** Where requests with a key go. */
-const KEYED_URLS = [
-  ['fal', 'base_url'],
-  ['fal', 'upload_url'],
-] as const;
+function keyedUrls({ fal, openai, runware }: Config): [key: string, url: string][] {
+  return [
+    ['fal.base_url', fal.base_url],
+    ['fal.upload_url', fal.upload_url],
+    ['openai.base_url', openai.base_url],
+    ['runware.base_url', runware.base_url],
+  ];
+}
 
 function sendsKeyInClear(url: string): boolean {
   const { protocol, hostname } = new URL(url);

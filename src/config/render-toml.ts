@@ -39,16 +39,24 @@ function capitalise(text: string): string {
 }
 
 function assign(key: ConfigKey, value: unknown): string {
-  return `${key.name} = ${inline(value)}`;
+  const line = `${key.name} = ${inline(value)}`;
+  if (line.length <= WIDTH || !isTable(value)) return line;
+  return [`${key.name} = {`, ...pairsOf(value).map((pair) => `  ${pair},`), '}'].join('\n');
 }
 
 /** On one line, tables too: a table of its own would end the section. */
 function inline(value: unknown): string {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    const pairs = Object.entries(value).map(([name, inner]) => `${quoted(name)} = ${inline(inner)}`);
-    return pairs.length === 0 ? '{}' : `{ ${pairs.join(', ')} }`;
-  }
-  return stringify({ value }).trimEnd().slice('value = '.length);
+  if (!isTable(value)) return stringify({ value }).trimEnd().slice('value = '.length);
+  const pairs = pairsOf(value);
+  return pairs.length === 0 ? '{}' : `{ ${pairs.join(', ')} }`;
+}
+
+function pairsOf(table: object): string[] {
+  return Object.entries(table).map(([name, inner]) => `${quoted(name)} = ${inline(inner)}`);
+}
+
+function isTable(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function quoted(name: string): string {

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { localSdxlSection } from './local-sdxl-schema.ts';
+import { openaiSection } from './openai-schema.ts';
 import { falComfySection, falLightningSection, falSection, MAX_SECONDS, vastaiSection } from './remote-schema.ts';
+import { runwareSection } from './runware-schema.ts';
 
 const seconds = z.number().positive().max(MAX_SECONDS);
 
@@ -208,6 +210,8 @@ export const configSchema = z.strictObject({
   fal_comfy: falComfySection,
   falai_lightning_i2i: falLightningSection,
   vastai: vastaiSection,
+  openai: openaiSection,
+  runware: runwareSection,
 });
 
 /** The whole configuration, with defaults filled in. */

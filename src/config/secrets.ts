@@ -32,6 +32,8 @@ export class Secret {
 /** Where the key of each provider may come from: a variable of the environment, or a file that the section names. */
 export const SECRET_SOURCES = {
   fal: 'FAL_KEY',
+  openai: 'OPENAI_API_KEY',
+  runware: 'RUNWARE_API_KEY',
 } as const satisfies Partial<Record<keyof Config, string>>;
 
 /** A provider with a key. */

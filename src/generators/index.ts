@@ -4,18 +4,27 @@ import { keyOf } from '../config/secrets.ts';
 import { AppError } from '../errors.ts';
 import type { Clock } from '../render/clock.ts';
 import type { Logger } from '../render/logger.ts';
-import type { Drawing } from '../store/images.ts';
+import type { Images } from '../store/images.ts';
 import { chooseGenerator } from './aliases.ts';
 import { FalAIGenerator } from './fal/fal-generator.ts';
 import type { ImageGenerator, ServedGenerator } from './generator.ts';
 import { LocalSDXLGenerator } from './local-sdxl/local-sdxl-generator.ts';
 import { MockImageGenerator } from './mock/mock-generator.ts';
+import { OpenAIGenerator } from './openai/openai-generator.ts';
 import type { ObserveUpstream } from './remote/http.ts';
 import { createUpstreamHttp } from './remote/http.ts';
+import { RunwareGenerator } from './runware/runware-generator.ts';
 import { VastAIGenerator } from './vastai/vastai-generator.ts';
 
 /** Every generator that this server has; each has a block of the same name in the configuration. */
-export const GENERATOR_NAMES = ['mock', 'local_sdxl', 'fal', 'vastai'] as const satisfies readonly (keyof Config)[];
+export const GENERATOR_NAMES = [
+  'mock',
+  'local_sdxl',
+  'fal',
+  'vastai',
+  'openai',
+  'runware',
+] as const satisfies readonly (keyof Config)[];
 /** A name of `GENERATOR_NAMES`. */
 export type GeneratorName = (typeof GENERATOR_NAMES)[number];
 
@@ -23,7 +32,7 @@ export type GeneratorName = (typeof GENERATOR_NAMES)[number];
 export interface GeneratorParts {
   readonly config: Config;
   readonly secrets: Secrets;
-  readonly drawing: Drawing;
+  readonly drawing: Images;
   readonly clock: Clock;
   /** Hears of every request to a provider. */
   readonly observeUpstream: ObserveUpstream;
@@ -69,6 +78,21 @@ export const generatorFactories = {
     new VastAIGenerator({
       config: vastai,
       http: createUpstreamHttp({ generator: 'vastai', provider: 'The model server', clock, observe }),
+      clock,
+    }),
+  openai: ({ config, secrets, drawing, clock, observeUpstream: observe }) =>
+    new OpenAIGenerator({
+      config: config.openai,
+      key: keyOf(secrets, 'openai'),
+      http: createUpstreamHttp({ generator: 'openai', provider: 'OpenAI', clock, observe }),
+      drawing,
+      clock,
+    }),
+  runware: ({ config, secrets, clock, observeUpstream: observe }) =>
+    new RunwareGenerator({
+      config: config.runware,
+      key: keyOf(secrets, 'runware'),
+      http: createUpstreamHttp({ generator: 'runware', provider: 'Runware', clock, observe }),
       clock,
     }),
 } as const satisfies Record<GeneratorName, GeneratorFactory>;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { GENERATOR_NAMES } from '../../src/generators/index.ts';
 import { deadAddress, json, scriptedServer } from '../client/scripted-server.ts';
 import { sharedServer } from '../client/shared-server.ts';
 import { temporaryDir } from '../helper.ts';
@@ -14,12 +15,16 @@ describe('image-server generators', () => {
       run(dir, ['generators', '--json'], { IMAGE_SERVER_URL: server.url }),
     ]);
     expect(text).toMatchObject({ code: 0, stderr: '' });
+    // The others lack a key, an address or a model here.
+    const without = GENERATOR_NAMES.filter((name) => name !== 'mock');
     expect(text.lines).toEqual([
       expect.stringMatching(/^NAME +STATE +DEFAULT +QUEUED +RUNNING +CAPABILITIES$/),
       expect.stringMatching(/^mock +ready +yes +0 +0 +.*controlnet_depth/),
+      ...without.map((name) => expect.stringMatching(new RegExp(`^${name} +disabled \\(It has no .+\\)`))),
       expect.stringMatching(/^stepped +ready +0 +0 +.*seeds/),
     ]);
-    expect(parsed.lines).toMatchObject([{ generators: [{ name: 'mock', default: true }, { name: 'stepped' }] }]);
+    const names = [...GENERATOR_NAMES, 'stepped'];
+    expect(parsed.lines).toMatchObject([{ generators: names.map((name) => ({ name, default: name === 'mock' })) }]);
   });
 
   it('shows why a generator is not ready, without what could move the cursor', async () => {

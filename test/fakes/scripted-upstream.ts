@@ -34,7 +34,7 @@ export interface ScriptedUpstream<R extends string> {
 
 /** Starts a server on a free port. `route` names what a request asks for and says how that is normally answered. */
 export async function startScriptedUpstream<R extends string>(
-  route: (method: string, url: URL) => { readonly name: R; readonly answer: Behaviour },
+  route: (method: string, url: URL, body: Buffer) => { readonly name: R; readonly answer: Behaviour },
 ): Promise<ScriptedUpstream<R>> {
   const requests: ReceivedRequest<R>[] = [];
   const planned: { route: R; behaviour: Behaviour }[] = [];
@@ -46,8 +46,9 @@ export async function startScriptedUpstream<R extends string>(
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part);
     const { method = '', url: path = '/', headers } = request;
-    const { name, answer } = route(method, new URL(path, 'http://fake'));
-    const received = { route: name, method, path, headers, body: Buffer.concat(parts) };
+    const body = Buffer.concat(parts);
+    const { name, answer } = route(method, new URL(path, 'http://fake'), body);
+    const received = { route: name, method, path, headers, body };
     requests.push(received);
     for (const watch of watchers) watch();
     const at = planned.findIndex((one) => one.route === name);

@@ -14,8 +14,14 @@ import { inputImage, makeWork } from './work.ts';
 export interface ConformanceSubject {
   /** A new generator, not started, whose time comes from `clock`. Work should take it some time. */
   create(clock: ManualClock): Promise<ImageGenerator>;
+  /** A side, in pixels, of which it draws a square exactly, and one with a side of the next size; default: its smallest. */
+  readonly side?: number;
   /** False when `steps` changes its images but not what it reports: providers do not tell theirs. */
   readonly reportsSteps?: boolean;
+  /** Most images of one work that it shows previews of; default: all. */
+  readonly previewedImages?: number;
+  /** Its own values for optional fields. */
+  readonly samples?: Readonly<Partial<Record<OptionalField, Partial<Work>>>>;
 }
 
 const MAX_SEED = 2 ** 32 - 1;
@@ -41,10 +47,16 @@ export function generatorConformance(name: string, subject: ConformanceSubject):
 
     /** The work that the tests use: small, and of several images and steps where the generator has them. */
     function smallWork(parts: Partial<Work> = {}): Work {
-      const side = generator.sizes.min;
+      const side = subject.side ?? generator.sizes.min;
       const numImages = Math.min(2, generator.capabilities.maxImages);
       const steps = generator.capabilities.fields.has('steps') ? { steps: STEPS } : {};
       return makeWork({ width: side, height: side, numImages, ...steps, ...parts });
+    }
+
+    /** The same with no more images than it shows previews of. */
+    function watchedWork(): Work {
+      const { numImages } = smallWork();
+      return smallWork({ numImages: Math.min(numImages, subject.previewedImages ?? numImages) });
     }
 
     async function draw(parts: Partial<Work> = {}, of = generator): Promise<GeneratedImage[]> {
@@ -106,10 +118,10 @@ export function generatorConformance(name: string, subject: ConformanceSubject):
       });
 
       it('gives images of the size that was asked for', async () => {
-        const { min, multipleOf } = generator.sizes;
-        const width = min + multipleOf;
-        for (const image of await draw({ width, height: min })) {
-          expect(await sizeOf(image)).toEqual({ width, height: min });
+        const height = subject.side ?? generator.sizes.min;
+        const width = height + generator.sizes.multipleOf;
+        for (const image of await draw({ width, height })) {
+          expect(await sizeOf(image)).toEqual({ width, height });
         }
       });
 
@@ -143,7 +155,7 @@ export function generatorConformance(name: string, subject: ConformanceSubject):
         await clock.run(unwatched.images);
         expect(unwatched.previews).toHaveLength(0);
 
-        const watched = startRun(generator, smallWork(), { reactions: { wantsPreview: () => true } });
+        const watched = startRun(generator, watchedWork(), { reactions: { wantsPreview: () => true } });
         await clock.run(watched.images);
         expect(watched.previews.length > 0).toBe(generator.capabilities.previews);
         for (const { step, steps, pixels } of watched.previews) {
@@ -156,7 +168,8 @@ export function generatorConformance(name: string, subject: ConformanceSubject):
 
       it('honours every optional field that it claims', async () => {
         for (const field of generator.capabilities.fields) {
-          expect(await draw({ numImages: 1, ...FIELD_SAMPLES[field] }), field).toHaveLength(1);
+          const sample = subject.samples?.[field] ?? FIELD_SAMPLES[field];
+          expect(await draw({ numImages: 1, ...sample }), field).toHaveLength(1);
         }
       });
 
@@ -172,7 +185,10 @@ export function generatorConformance(name: string, subject: ConformanceSubject):
       });
 
       it('keeps two works at the same time apart', async () => {
-        const works = [smallWork({ prompt: 'a', seed: 1 }), smallWork({ workId: 'work-2', prompt: 'b', seed: 101 })];
+        const works = [
+          smallWork({ prompt: 'one hill', seed: 1 }),
+          smallWork({ workId: 'work-2', prompt: 'two hills', seed: 101 }),
+        ];
         const runs = works.map((work) => startRun(generator, work));
         const together = await clock.run(Promise.all(runs.map(({ images }) => images)));
 
@@ -248,16 +264,17 @@ export function generatorConformance(name: string, subject: ConformanceSubject):
           queueMicrotask(() => asked.abort(reason));
           return true;
         };
-        const run = await expectStopped(asked, { wantsPreview });
+        const run = await expectStopped(asked, { wantsPreview }, watchedWork());
         expect(run.previews).toHaveLength(0);
 
         const shown = new AbortController();
-        await expectStopped(shown, { wantsPreview: () => true, onPreview: () => shown.abort(reason) });
+        const onPreview = () => shown.abort(reason);
+        await expectStopped(shown, { wantsPreview: () => true, onPreview }, watchedWork());
       });
 
       /** Runs until `reactions` abort; from then on the rejection must come without the passing of time. */
-      async function expectStopped(stop: AbortController, reactions: Reactions): Promise<Run> {
-        const run = startRun(generator, smallWork(), { stop, reactions: { wantsPreview: () => true, ...reactions } });
+      async function expectStopped(stop: AbortController, reactions: Reactions, work = smallWork()): Promise<Run> {
+        const run = startRun(generator, work, { stop, reactions: { wantsPreview: () => true, ...reactions } });
         await clock.run(Promise.race([once(stop.signal, 'abort'), run.images]));
         await expect(run.images).rejects.toBe(reason);
         await expectSilence(run);

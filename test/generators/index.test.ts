@@ -17,7 +17,8 @@ const drawing = createImages({ maxPixels: 4096 * 4096, maxBytes: 64 * 2 ** 20 })
 
 /** A configuration in which no generator lacks anything. */
 const complete = { vastai: { base_url: 'http://203.0.113.7:8000' }, local_sdxl: { model_dir: '/models/sdxl' } };
-const secrets: Secrets = { fal: { key: new Secret('k') } };
+const key = new Secret('k');
+const secrets: Secrets = { fal: { key }, openai: { key }, runware: { key } };
 
 function parts(config: object = {}): GeneratorParts {
   const clock = new ManualClock();

@@ -20,7 +20,7 @@ export interface Run {
   readonly costs: number[];
   /** Whether it said that the provider may go on. */
   detached: boolean;
-  /** How often the generator called any hook. */
+  /** How often the generator called any hook but `onCost`. */
   hookCalls: number;
 }
 
@@ -69,7 +69,7 @@ export function startRun(
       seen.detached = true;
     },
     onCost(usd) {
-      seen.hookCalls += 1;
+      // Not counted: what detached work has cost may become known after its end.
       seen.costs.push(usd);
     },
   };

@@ -47,8 +47,10 @@ export interface UpstreamRequest {
 export interface UpstreamStream {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  /** Must be read to its end, or left by `return`; throws what `exchange` throws. */
+  /** Must be read to its end, or left; throws what `exchange` throws. */
   readonly body: AsyncGenerator<Uint8Array, void, undefined>;
+  /** Ends the exchange although more may come: `ok` when what came is all that was wanted. */
+  leave(outcome?: 'ok' | 'cancelled'): void;
 }
 
 /** A whole answer, of any status. */
@@ -96,7 +98,12 @@ export function createUpstreamHttp({ generator, provider, clock, observe }: Upst
     try {
       const answer = await exchange.answered;
       refuseUnreadable(answer, request.maxBytes ?? MAX_ANSWER_BYTES);
-      return { status: answer.statusCode ?? 0, headers: answer.headers, body: readBody(exchange, answer, request) };
+      return {
+        status: answer.statusCode ?? 0,
+        headers: answer.headers,
+        body: readBody(exchange, answer, request),
+        leave: exchange.leave,
+      };
     } catch (error) {
       throw exchange.fail(error);
     }
@@ -170,9 +177,9 @@ export function createUpstreamHttp({ generator, provider, clock, observe }: Upst
       for (const cancel of timers) cancel();
       observe({ generator, outcome, seconds: (clock.elapsed() - started) / 1000 });
     };
-    const leave = () => {
+    const leave = (outcome: 'ok' | 'cancelled' = 'cancelled') => {
+      end(outcome);
       call.destroy();
-      end('cancelled');
     };
     const fail = (error: unknown): unknown => {
       const { thrown, outcome } = explain(error);
@@ -221,7 +228,7 @@ interface Exchange {
   /** Reports the end; the first call counts. */
   end(outcome: UpstreamOutcome): void;
   /** Breaks off what has not ended. */
-  leave(): void;
+  leave(outcome?: 'ok' | 'cancelled'): void;
   /** Breaks off, reports, and says what to throw for `error`. */
   fail(error: unknown): unknown;
 }

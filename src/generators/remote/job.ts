@@ -49,7 +49,7 @@ const READ_TRIES = 5;
 export async function runJob<P, R>(job: RemoteJob<P, R>, context: JobContext): Promise<R> {
   const { hooks, signal, clock, pollMs } = context;
   const reach = createStages(hooks.onProgress, signal);
-  const id = hooks.remoteId ?? (await begin(job, context));
+  const id = await (hooks.remoteId === undefined ? begin(job, context) : resume(hooks, hooks.remoteId));
   try {
     reach('accepted');
     for (;;) {
@@ -67,6 +67,12 @@ export async function runJob<P, R>(job: RemoteJob<P, R>, context: JobContext): P
     await leave(job, id, context);
     throw signal.reason;
   }
+}
+
+/** The id stands with the earlier try; this one may be broken off as well, so it is noted with this one too. */
+async function resume(hooks: GenerateHooks, id: string): Promise<string> {
+  await hooks.onRemoteId(id);
+  return id;
 }
 
 /** Submits; the answer is waited for even when nobody wants the work any more, for with its id it can be cancelled. */

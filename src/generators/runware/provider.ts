@@ -1,0 +1,2 @@
+/** What messages call the provider. */
+export const PROVIDER = 'Runware';
