@@ -1,0 +1,145 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { startFalServer } from '../../fakes/fal-server.ts';
+import { startModelServer } from '../../fakes/model-server.ts';
+import { failing, json } from '../../fakes/scripted-upstream.ts';
+import { startApp, temporaryDir } from '../../helper.ts';
+import { launch } from '../../launch.ts';
+import { plainPng } from '../png.ts';
+
+const CANARY = 'canary-id:CANARY-SECRET';
+
+async function startWithFal(base = 'fal') {
+  const fal = await startFalServer({ key: CANARY });
+  onTestFinished(() => fal.close());
+  const dir = await temporaryDir();
+  const args = [
+    '--generator.strategy',
+    base,
+    '--fal.base_url',
+    fal.url,
+    '--fal.poll_s',
+    '0.05',
+    '--log_level',
+    'debug',
+  ];
+  const serve = async () => {
+    const server = launch(dir, ['serve', '--http.port', '0', '--bus.enabled', 'false', ...args], { FAL_KEY: CANARY });
+    const { url } = await server.line('the server is ready');
+    const call = async (path: string, init: RequestInit = {}) => await fetch(`${String(url)}${path}`, init);
+    const post = async (body: object) =>
+      await call('/v1/renders', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ width: 256, height: 256, ...body }),
+      });
+    const wait = async (id: string) =>
+      (await call(`/v1/renders/${id}`, { headers: { prefer: 'wait=30' } })).json() as Promise<Record<string, unknown>>;
+    return { ...server, call, post, wait };
+  };
+  return { fal, dir, serve };
+}
+
+describe('a server with fal.ai', () => {
+  it('goes on with the same job after it was killed, and has submitted once', async () => {
+    const { fal, serve } = await startWithFal();
+    fal.hold();
+    const first = await serve();
+    await first.post({ prompt: 'a hill', request_id: 'killed' });
+    await fal.received('status', 2);
+    first.child.kill('SIGKILL');
+    await first.ended;
+
+    const second = await serve();
+    fal.letGo();
+    expect(await second.wait('killed')).toMatchObject({ status: 'succeeded', generator: 'fal' });
+    expect([fal.count('submit'), fal.count('cancel')]).toEqual([1, 0]);
+  });
+
+  it('shows its key nowhere, whatever fails', async () => {
+    const { fal, dir, serve } = await startWithFal();
+    const server = await serve();
+    fal.plan('submit', failing(401));
+    await server.post({ prompt: 'a hill', request_id: 'a' });
+    const failed = JSON.stringify(await server.wait('a'));
+    await server.post({ prompt: 'a hill', request_id: 'b' });
+    const well = JSON.stringify(await server.wait('b'));
+    const texts = [failed, well, JSON.stringify(server.lines), server.stderr()];
+    for (const path of ['/health', '/metrics', '/v1/generators', '/v1/renders']) {
+      texts.push(await (await server.call(path)).text());
+    }
+    for (const name of await readdir(join(dir, 'data'))) {
+      texts.push((await readFile(join(dir, 'data', name))).toString('latin1'));
+    }
+    for (const text of texts) expect(text).not.toContain('CANARY');
+    expect(failed).toContain('upstream_auth');
+    expect(texts.join()).toMatch(/image_server_upstream_requests_total\{generator="fal",outcome="auth"\} 1/);
+    expect(texts.join()).toMatch(/image_server_upstream_duration_seconds_count\{generator="fal"\} \d/);
+  });
+
+  it('ends with 78 when its default generator has no key, and says what to set', async () => {
+    const dir = await temporaryDir();
+    const server = launch(dir, [
+      'serve',
+      '--http.port',
+      '0',
+      '--bus.enabled',
+      'false',
+      '--generator.strategy',
+      'falai',
+    ]);
+    expect(await server.ended).toBe(78);
+    expect(server.stderr()).toContain('set FAL_KEY, or [fal] key_file');
+  });
+});
+
+describe('a server whose default is another generator', () => {
+  it('lists those that lack something as disabled, refuses their work, and is well', async () => {
+    const app = await startApp();
+    const { body } = await app.call('GET', '/v1/generators/fal');
+    expect(body).toMatchObject({ state: 'disabled', reason: 'It has no key: set FAL_KEY, or [fal] key_file.' });
+    const refused = await app.call('POST', '/v1/renders', { prompt: 'a', generator: 'fal_comfy' });
+    expect(refused).toMatchObject({ status: 503, body: { code: 'generator_unavailable' } });
+    expect((await app.call('GET', '/health')).body.status).toBe('ok');
+  });
+
+  it('knows models after a slash, and the aliases of Experimance', async () => {
+    const app = await startApp();
+    const refused = await app.call('POST', '/v1/renders', { prompt: 'a', generator: 'fal/none' });
+    expect(refused).toMatchObject({ status: 422, body: { code: 'unknown_generator' } });
+    expect(refused.body.detail).toContain('fal/fal_comfy');
+    const noModels = await app.call('POST', '/v1/renders', { prompt: 'a', generator: 'mock/none' });
+    expect(noModels).toMatchObject({ status: 422, body: { code: 'unknown_generator' } });
+  });
+
+  it('says at the door which input a preset cannot do without', async () => {
+    const { serve } = await startWithFal('mock');
+    const server = await serve();
+    const answer = await server.post({ prompt: 'a', generator: 'falai_lightning_i2i' });
+    expect(answer.status).toBe(422);
+    expect(await answer.json()).toMatchObject({
+      code: 'invalid_request',
+      errors: [{ path: 'reference_image', message: 'is required by the generator fal' }],
+    });
+  });
+});
+
+describe('an image that only looks whole', () => {
+  it('fails the render and is not kept', async () => {
+    const model = await startModelServer();
+    onTestFinished(() => model.close());
+    const whole = plainPng([1, 2, 3], 256);
+    const image_b64 = whole.subarray(0, whole.length - 40).toString('base64');
+    model.plan('generate', json({ success: true, image_b64 }));
+    const app = await startApp({ config: { vastai: { base_url: model.url }, generator: { strategy: 'vastai' } } });
+    const kept = async () =>
+      (await readdir(join(app.dir, 'images'), { recursive: true })).filter((name) => /\.\w+$/.test(name));
+
+    const { body } = await app.render({ prompt: 'a', width: 256, height: 256 });
+    expect(body).toMatchObject({ status: 'failed', images: [] });
+    expect(await kept()).toEqual([]);
+    await app.render({ prompt: 'a', width: 256, height: 256 });
+    expect(await kept()).not.toEqual([]);
+  });
+});
