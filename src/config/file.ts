@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import type { FieldIssue } from '../errors.ts';
+import { isExperimanceSection, toSettings, translate } from './experimance.ts';
 import type { Setting } from './keys.ts';
 import { CONFIG_SECTIONS, findKey } from './keys.ts';
-import { badFile, badToml, notATable, spellInFile, unknownKey, unknownSection } from './problems.ts';
+import { badFile, badToml, notATable, spellInFile, unknownKey, unknownSection, withoutParts } from './problems.ts';
 import type { LineFinder } from './toml-lines.ts';
 import { createLineFinder } from './toml-lines.ts';
 
@@ -12,6 +13,8 @@ import { createLineFinder } from './toml-lines.ts';
 export interface FileReading {
   readonly settings: readonly Setting[];
   readonly problems: readonly FieldIssue[];
+  /** Sentences for the log. */
+  readonly warnings: readonly string[];
   /** Absolute; `undefined` when no file was named and there is no config.toml. */
   readonly file: string | undefined;
   /** False when the file exists or was named, and nothing of it could be read. */
@@ -20,11 +23,14 @@ export interface FileReading {
 
 const DEFAULT_NAME = 'config.toml';
 
+/** What is read where no file is. */
+export const NO_FILE: FileReading = { settings: [], problems: [], warnings: [], file: undefined, readable: true };
+
 /** Reads `name`, or `config.toml` in `cwd` if it is there. `origin` says who named the file. */
 export function readConfigFile(named: { name: string; origin: string } | undefined, cwd: string): FileReading {
   const name = named?.name ?? DEFAULT_NAME;
   const file = resolve(cwd, name);
-  const failed = (problem: FieldIssue) => ({ settings: [], problems: [problem], file, readable: false });
+  const failed = (problem: FieldIssue) => ({ settings: [], problems: [problem], warnings: [], file, readable: false });
   try {
     // Strict UTF-8, and without the byte order mark that some editors write.
     const text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
@@ -33,8 +39,7 @@ export function readConfigFile(named: { name: string; origin: string } | undefin
     if (error instanceof TomlError) return failed(badToml(name, error, tomlReason(error)));
     const code = error instanceof Error && 'code' in error ? String(error.code) : undefined;
     if (code === undefined) throw error;
-    if (code === 'ENOENT' && named === undefined)
-      return { settings: [], problems: [], file: undefined, readable: true };
+    if (code === 'ENOENT' && named === undefined) return NO_FILE;
     return failed(badFile(name, fileReason(code), named?.origin ?? 'in the working directory'));
   }
 }
@@ -54,6 +59,8 @@ function tomlReason(error: TomlError): string {
 function readTable(table: Readonly<Record<string, unknown>>, name: string, lineOf: LineFinder) {
   const settings: Setting[] = [];
   const problems: FieldIssue[] = [];
+  const translated: Setting[] = [];
+  const unusable: string[] = [];
   const originOf = (path: readonly string[]) => {
     const line = lineOf(path);
     return line === undefined ? name : `${name}:${line}`;
@@ -62,14 +69,17 @@ function readTable(table: Readonly<Record<string, unknown>>, name: string, lineO
     const path = section === undefined ? [key] : [section, key];
     const known = findKey(path.join('.'));
     // A quoted "http.port" at the top level has the path of the key in its section, and is not that key.
-    if (known === undefined || known.section !== section) {
-      problems.push(unknownKey(section, key, { spell: spellInFile, origin: originOf(path) }));
-    } else {
+    if (known !== undefined && known.section === section) {
       settings.push({ key: known, value, fromText: false, origin: () => originOf(path) });
+      return;
     }
+    const meaning = translate(section, key, value);
+    if (meaning?.kind === 'ours') translated.push(...toSettings(meaning.values, () => originOf(path)));
+    else if (meaning?.kind === 'without') unusable.push(spellInFile(section, key));
+    else problems.push(unknownKey(section, key, { spell: spellInFile, origin: originOf(path) }));
   };
   for (const [key, value] of Object.entries(table)) {
-    if (isTable(value) && CONFIG_SECTIONS.includes(key)) {
+    if (isTable(value) && (CONFIG_SECTIONS.includes(key) || isExperimanceSection(key))) {
       for (const [inner, innerValue] of Object.entries(value)) readKey(key, inner, innerValue);
     } else if (CONFIG_SECTIONS.includes(key)) {
       problems.push(notATable(key, spellInFile, originOf([key])));
@@ -79,7 +89,9 @@ function readTable(table: Readonly<Record<string, unknown>>, name: string, lineO
       readKey(undefined, key, value);
     }
   }
-  return { settings, problems };
+  // A key of ours counts more than one of Experimance's with the same meaning.
+  const warnings = unusable.length === 0 ? [] : [withoutParts(name, unusable)];
+  return { settings: [...translated, ...settings], problems, warnings };
 }
 
 function isTable(value: unknown): value is Record<string, unknown> {

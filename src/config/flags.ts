@@ -6,16 +6,19 @@ import { expectation, missingValue, notATable, spellAsFlag, strayArgument, unkno
 
 /**
  * The settings of `--section.key value` and `--section.key=value`; hyphens may stand for underscores, a boolean may
- * stand alone, and of a repeated flag the last counts. `file` is the value of `--config`.
+ * stand alone, and of a repeated flag the last counts. `file` is the value of
+ * `--config`, `projects` that of `--projects`.
  */
 export function readFlags(argv: readonly string[]): {
   settings: Setting[];
   problems: FieldIssue[];
   file: string | undefined;
+  projects: string | undefined;
 } {
   const settings: Setting[] = [];
   const problems: FieldIssue[] = [];
   let file: string | undefined;
+  let projects: string | undefined;
   const rest = [...argv];
   for (let token = rest.shift(); token !== undefined; token = rest.shift()) {
     if (!/^--./.test(token)) {
@@ -29,6 +32,9 @@ export function readFlags(argv: readonly string[]): {
     if (path === 'config') {
       if (text === undefined || text === '') problems.push(missingValue('', 'the path of a TOML file', flag));
       else file = text;
+    } else if (path === 'projects') {
+      if (text === undefined || text === '') problems.push(missingValue('', 'the folder of projects', flag));
+      else projects = text;
     } else if (key === undefined) {
       problems.push(unknownFlag(path, `flag ${flag}`));
     } else if (text === undefined) {
@@ -38,7 +44,7 @@ export function readFlags(argv: readonly string[]): {
       settings.push({ key, value, fromText: true, origin: () => `flag ${flag}` });
     }
   }
-  return { settings, problems, file };
+  return { settings, problems, file, projects };
 }
 
 function splitFlag(token: string): { flag: string; inline: string | undefined } {

@@ -2,10 +2,13 @@ import { resolve } from 'node:path';
 import type { FieldIssue } from '../errors.ts';
 import { crossCheck } from './cross-checks.ts';
 import { readEnvironment } from './environment.ts';
-import { readConfigFile } from './file.ts';
+import type { FileReading } from './file.ts';
+import { NO_FILE, readConfigFile } from './file.ts';
 import { readFlags } from './flags.ts';
 import type { Setting } from './keys.ts';
 import { badValue, configError, expectedOf } from './problems.ts';
+import type { Project } from './project.ts';
+import { findProject, projectSettings } from './project.ts';
 import type { Config } from './schema.ts';
 import { configSchema } from './schema.ts';
 import type { Secrets } from './secrets.ts';
@@ -33,15 +36,18 @@ export interface LoadedConfig {
 /**
  * Defaults < TOML file < environment < flags. The file is `--config`, else `$IMAGE_SERVER_CONFIG`, else `config.toml`
  * in `cwd` if it is there. Relative paths are taken from `cwd`, also those in the file, wherever it lies.
+ * With `--projects` Experimance's file of the project comes in the place of `config.toml`, and below a named file.
  * Throws `config_invalid`, whose message has one line for each problem.
  */
 export function loadConfig({ argv, env, cwd }: ConfigInput): LoadedConfig {
   const flags = readFlags(argv);
   const environment = readEnvironment(env);
-  const file = readConfigFile(nameFile(flags.file, env), cwd);
-  const settings = merge([...file.settings, ...environment.settings, ...flags.settings]);
+  const project = flags.projects === undefined ? undefined : findProject(flags.projects, env.PROJECT_ENV, cwd);
+  const files = readFiles(nameFile(flags.file, env), project, cwd);
+  const spoken = projectSettings(project?.name ?? env.PROJECT_ENV, 'environment variable PROJECT_ENV');
+  const settings = merge([...files.settings, ...spoken, ...environment.settings, ...flags.settings]);
 
-  const problems = [...file.problems, ...environment.problems, ...flags.problems];
+  const problems = [...files.problems, ...environment.problems, ...flags.problems];
   const bad = refuseValues(settings);
   problems.push(...bad);
 
@@ -51,7 +57,7 @@ export function loadConfig({ argv, env, cwd }: ConfigInput): LoadedConfig {
   const { refusals, warnings } = crossCheck(config);
   for (const { keys, reason } of refusals) {
     // Beside a value that we could not read, a comparison would accuse the wrong one.
-    if (!file.readable || keys.some((path) => bad.some((problem) => problem.path === path))) continue;
+    if (!files.readable || keys.some((path) => bad.some((problem) => problem.path === path))) continue;
     problems.push(refuse(keys[0], reason, settings));
   }
 
@@ -59,8 +65,23 @@ export function loadConfig({ argv, env, cwd }: ConfigInput): LoadedConfig {
   return {
     config: resolvePaths(config, cwd, env),
     secrets: readSecrets(config, { env, cwd }),
-    file: file.file,
-    warnings,
+    file: files.file,
+    warnings: [...files.warnings, ...warnings],
+  };
+}
+
+/** A project's file comes first, then one that is named; with a project, config.toml is not looked for. */
+function readFiles(named: ReturnType<typeof nameFile>, project: Project | undefined, cwd: string): FileReading {
+  if (project === undefined) return readConfigFile(named, cwd);
+  const theirs =
+    project.file === undefined ? NO_FILE : readConfigFile({ name: project.file, origin: 'flag --projects' }, cwd);
+  const own = named === undefined ? NO_FILE : readConfigFile(named, cwd);
+  return {
+    settings: [...theirs.settings, ...own.settings],
+    problems: [...project.problems, ...theirs.problems, ...own.problems],
+    warnings: [...theirs.warnings, ...own.warnings],
+    file: own.file ?? theirs.file,
+    readable: theirs.readable && own.readable,
   };
 }
 

@@ -126,6 +126,17 @@ export function badFile(name: string, reason: string, origin: string): FieldIssu
   return { path: '', message: `configuration file ${name} ${reason} (${origin})` };
 }
 
+/** A project without a file for this server, which was looked for at `candidates`. */
+export function noProjectFile(candidates: readonly string[]): FieldIssue {
+  const message = `no configuration of the project: there is no ${candidates.join(' and no ')} (flag --projects)`;
+  return { path: '', message };
+}
+
+/** Keys of Experimance's for parts that are not here. */
+export function withoutParts(name: string, keys: readonly string[]): string {
+  return `${name}: ${keys.join(', ')}: for parts of Experimance's image server that this one does not have; ignored`;
+}
+
 /** A mistake in the file's TOML; `line` and `column` count from 1. */
 export function badToml(name: string, at: { line: number; column: number }, reason: string): FieldIssue {
   return { path: '', message: `${name}:${at.line}:${at.column}: not valid TOML: ${reason}` };
