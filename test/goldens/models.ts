@@ -1,18 +1,13 @@
-import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { z } from 'zod';
+import { join } from 'node:path';
 import { locateComponents } from '../../src/generators/local-sdxl/model/components.ts';
 import type { ModelFolder } from '../../src/generators/local-sdxl/model/model-folder.ts';
 import { readModelFolder } from '../../src/generators/local-sdxl/model/model-folder.ts';
 import { openOnnxGraph } from '../../src/generators/local-sdxl/networks/onnx-graph.ts';
 import type { OpenModel } from '../../src/generators/local-sdxl/process/open-model.ts';
 import { openModel } from '../../src/generators/local-sdxl/process/open-model.ts';
-import { readGolden } from './json.ts';
-
-const manifestSchema = z.object({
-  models: z.record(z.string(), z.object({ files: z.record(z.string(), z.string()) })),
-});
+import { layOutModel } from './lay-out.ts';
 
 /** A golden model, ready to run. */
 export interface GoldenModel {
@@ -46,22 +41,11 @@ export class GoldenModels {
   }
 
   async #open(name: string): Promise<GoldenModel> {
-    const folder = await readModelFolder(await locateComponents([await this.#layOut(name)]), name);
+    const place = await mkdtemp(join(tmpdir(), 'image-server-golden-'));
+    this.#folders.push(place);
+    await layOutModel(this.#root, name, place);
+    const folder = await readModelFolder(await locateComponents([place]), name);
     const options = { device: 'cpu', deviceId: 0, threads: 2, lowMemory: false } as const;
     return { folder, open: await openModel(folder, openOnnxGraph, options, () => {}) };
-  }
-
-  async #layOut(name: string): Promise<string> {
-    const { models } = await readGolden(join(this.#root, 'manifest.json'), manifestSchema);
-    const files = models[name]?.files;
-    if (files === undefined) throw new Error(`the manifest has no model ${name}`);
-    const folder = await mkdtemp(join(tmpdir(), 'image-server-golden-'));
-    this.#folders.push(folder);
-    for (const [path, place] of Object.entries(files)) {
-      const target = join(folder, path);
-      await mkdir(dirname(target), { recursive: true });
-      await copyFile(join(this.#root, place), target);
-    }
-    return folder;
   }
 }

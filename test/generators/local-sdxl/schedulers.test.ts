@@ -92,12 +92,13 @@ describe('a sampler', () => {
   });
 
   it('takes listed timesteps when it is LCM or TCD, and only then', () => {
-    expect([...schedulerOf('LCMScheduler', {}, { steps: 1, timesteps: [800] }).timesteps]).toEqual([800]);
-    expect([...schedulerOf('TCDScheduler', {}, { timesteps: [999, 400] }).timesteps]).toEqual([999, 400]);
-    expect(() => schedulerOf('EulerDiscreteScheduler', {}, { timesteps: [800] })).toThrow('take timesteps');
-    expect(() => schedulerOf('LCMScheduler', {}, { timesteps: [1000] })).toThrow('must be whole, fall');
-    expect(() => schedulerOf('LCMScheduler', {}, { timesteps: [5, 5] })).toThrow('must be whole, fall');
-    expect(() => schedulerOf('LCMScheduler', {}, { timesteps: [] })).toThrow('must be whole, fall');
+    expect([...schedulerOf('LCMScheduler', { timesteps: [800] }, { steps: 1 }).timesteps]).toEqual([800]);
+    expect([...schedulerOf('TCDScheduler', { timesteps: [999, 400] }, { steps: 2 }).timesteps]).toEqual([999, 400]);
+    expect(() => schedulerOf('LCMScheduler', { timesteps: [800] }, { steps: 2 })).toThrow('takes 1 steps exactly');
+    expect(() => schedulerOf('EulerDiscreteScheduler', { timesteps: [800] })).toThrow('take listed timesteps');
+    expect(() => schedulerOf('LCMScheduler', { timesteps: [1000] })).toThrow('must fall from below 1000');
+    expect(() => schedulerOf('LCMScheduler', { timesteps: [5, 5] })).toThrow('must fall');
+    expect(() => schedulerOf('LCMScheduler', { timesteps: [] })).toThrow('timesteps');
   });
 
   it('names the steps that it can take when asked for others', () => {

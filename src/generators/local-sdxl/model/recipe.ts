@@ -46,14 +46,23 @@ const SCHEDULERS: Readonly<Record<Preset, Partial<SchedulerConfig>>> = {
 };
 
 /**
+ * What the models for a single step need, which are others than those for more: Lightning's predicts the image instead
+ * of noise, and Hyper-SD's UNet starts from timestep 800.
+ */
+const ONE_STEP: Readonly<Partial<Record<Preset, Partial<SchedulerConfig>>>> = {
+  lightning: { prediction_type: 'sample' },
+  hyper: { _class_name: 'LCMScheduler', timesteps: [800] },
+};
+
+/**
  * The recipe of a model: that of `preset`, or, when that is `auto`, the one its export gives away. `steps` is what
- * the operator chose: Lightning's model for one step predicts the image, the others predict noise.
+ * the operator chose; 1 means the kind's model for one step.
  */
 export function recipeOf(model: ModelFolder, preset: Preset | 'auto', steps?: number): Recipe {
   const kind = preset === 'auto' ? recognise(model) : preset;
   const defaults = { ...DEFAULTS[kind], ...(steps === undefined ? {} : { steps }) };
   const keepsTcd = kind === 'hyper' && model.scheduler._class_name === 'TCDScheduler';
-  const oneStep = kind === 'lightning' && steps === 1 ? ({ prediction_type: 'sample' } as const) : {};
+  const oneStep = steps === 1 ? ONE_STEP[kind] : {};
   return {
     preset: kind,
     ...defaults,

@@ -1,6 +1,7 @@
 import type { Config } from '../../../config/schema.ts';
 import { AppError } from '../../../errors.ts';
 import type { Work } from '../../generator.ts';
+import { checkScheduler } from '../schedulers/index.ts';
 import { locateComponents } from './components.ts';
 import type { ModelFolder } from './model-folder.ts';
 import { readModelFolder } from './model-folder.ts';
@@ -29,7 +30,9 @@ export async function readVariants(config: Config['local_sdxl']): Promise<Varian
   }
   const read = async (setting: string, ...folders: [string, ...string[]]): Promise<Variant> => {
     const model = await readModelFolder(await locateComponents(folders), `[local_sdxl] ${setting}`);
-    return { model, recipe: recipeOf(model, config.preset, config.steps) };
+    const recipe = recipeOf(model, config.preset, config.steps);
+    checkScheduler(recipe.scheduler);
+    return { model, recipe };
   };
 
   const base = await read('model_dir', baseDir);

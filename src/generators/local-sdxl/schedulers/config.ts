@@ -4,7 +4,10 @@ import { AppError } from '../../../errors.ts';
 /** JSON has no infinity, diffusers writes it bare, and other tools quote it. */
 const numberOrInfinity = z.union([z.number(), z.literal('-Infinity').transform(() => Number.NEGATIVE_INFINITY)]);
 
-/** The keys of diffusers' schedulers that change a result here. Their names are diffusers'. */
+/**
+ * The keys of diffusers' schedulers that change a result here. Their names are diffusers', but `timesteps` is an argument
+ * there: a list in place of the schedule.
+ */
 const schema = z.object({
   _class_name: z.string(),
   num_train_timesteps: z.int().min(2).max(100_000).exactOptional(),
@@ -41,6 +44,7 @@ const schema = z.object({
   set_alpha_to_one: z.boolean().exactOptional(),
   original_inference_steps: z.int().positive().exactOptional(),
   timestep_scaling: z.number().positive().exactOptional(),
+  timesteps: z.array(z.int().min(0)).min(1).nullable().exactOptional(),
 });
 
 /** A `scheduler_config.json`: the class's name and the keys that were written. Missing ones take the *class's* default. */
@@ -85,6 +89,7 @@ const COMMON: SchedulerSettings = {
   set_alpha_to_one: true,
   original_inference_steps: 50,
   timestep_scaling: 10,
+  timesteps: null,
 };
 
 /** Reads the text of a `scheduler_config.json`, bare `-Infinity` included, and applies `overrides` to its keys. */

@@ -11,12 +11,12 @@ export const DISTILLED_DEFAULTS = {
 } as const satisfies Partial<SchedulerSettings>;
 
 /**
- * Timesteps of LCM and TCD: evenly from the grid that the model was distilled on, noisiest first, or as the run lists
- * them. Luo and others 2023, section 4.3; after diffusers' `scheduling_lcm.py`.
+ * Timesteps of LCM and TCD: evenly from the grid that the model was distilled on, noisiest first, or as the settings
+ * list them. Luo and others 2023, section 4.3; after diffusers' `scheduling_lcm.py`.
  */
 export function distilledTimesteps(settings: SchedulerSettings, run: SchedulerRun): Float32Array {
   const { num_train_timesteps: count, original_inference_steps: points } = settings;
-  if (run.timesteps !== undefined) return listed(run.timesteps, count);
+  if (settings.timesteps !== null) return listed(settings.timesteps, count, run.steps);
   if (!Number.isInteger(run.steps) || run.steps < 1 || run.steps > points) {
     throw new AppError('invalid_request', `This sampler takes 1 to ${points} steps.`);
   }
@@ -26,11 +26,12 @@ export function distilledTimesteps(settings: SchedulerSettings, run: SchedulerRu
   return Float32Array.from({ length: run.steps }, (_, i) => grid[Math.floor(i * stride)] ?? 0);
 }
 
-function listed(timesteps: readonly number[], count: number): Float32Array {
-  const fits = timesteps.every((timestep, i) => {
-    const below = i === 0 ? count : (timesteps[i - 1] ?? 0);
-    return Number.isInteger(timestep) && timestep >= 0 && timestep < below;
-  });
-  if (fits && timesteps.length > 0) return Float32Array.from(timesteps);
-  throw new AppError('config_invalid', `Timesteps must be whole, fall, and lie below ${count}.`);
+function listed(timesteps: readonly number[], count: number, steps: number): Float32Array {
+  if (!timesteps.every((timestep, i) => timestep < (i === 0 ? count : (timesteps[i - 1] ?? 0)))) {
+    throw new AppError('config_invalid', `Listed timesteps must fall from below ${count}.`);
+  }
+  if (steps !== timesteps.length) {
+    throw new AppError('invalid_request', `This model takes ${timesteps.length} steps exactly.`);
+  }
+  return Float32Array.from(timesteps);
 }

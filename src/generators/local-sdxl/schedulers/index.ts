@@ -43,8 +43,13 @@ export function createScheduler(config: SchedulerConfig, run: SchedulerRun): Sch
   if (!isSchedulerName(name)) {
     throw new AppError('config_invalid', `There is no sampler ${name} here; there are ${SCHEDULER_NAMES.join(', ')}.`);
   }
-  if (run.timesteps !== undefined && !TAKE_TIMESTEPS.includes(name)) {
-    throw new AppError('config_invalid', `Only ${TAKE_TIMESTEPS.join(' and ')} take timesteps of their own.`);
+  if (config.timesteps != null && !TAKE_TIMESTEPS.includes(name)) {
+    throw new AppError('config_invalid', `Only ${TAKE_TIMESTEPS.join(' and ')} take listed timesteps.`);
   }
   return SCHEDULERS[name](config, run);
+}
+
+/** Throws `config_invalid` for a config that no run could use, so that it is found before anybody waits for one. */
+export function checkScheduler(config: SchedulerConfig): void {
+  createScheduler(config, { steps: config.timesteps?.length ?? 1, size: 0 });
 }

@@ -10,8 +10,6 @@ export interface SchedulerRun {
   readonly beginIndex?: number;
   /** Share of fresh noise, 0 to 1, in DDIM and TCD; the others ignore it. Default 0, as in diffusers' SDXL pipelines. */
   readonly eta?: number;
-  /** Timesteps in place of the schedule, falling. Only LCM and TCD take them. */
-  readonly timesteps?: readonly number[];
 }
 
 /** The tensors of a step. They stay the same objects for a whole run, so a step allocates nothing. */
