@@ -50,8 +50,13 @@ export function linkTo(child: ChildProcess, { onMessage, onExit }: ChildListener
     gone.resolve();
     onExit(complaints === '' ? how : `${how}: ${complaints.trim()}`);
   };
-  // `close` comes when its output has been read to the end as well; without a process there is only `error`.
-  child.once('close', (code, signal) => end(signal ?? `exit code ${code}`));
+  child.once('exit', (code, signal) => {
+    const how = signal ?? `exit code ${code}`;
+    // Its last words may still be on their way. Not `close`: that never comes when our side has disconnected.
+    if (child.stderr === null || child.stderr.closed) end(how);
+    else child.stderr.once('close', () => end(how));
+  });
+  // Without a process there is only this.
   child.once('error', (error) => {
     if (child.pid === undefined) end(error.message);
   });

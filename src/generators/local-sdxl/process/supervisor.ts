@@ -197,7 +197,7 @@ export function createModelProcess(options: ModelProcessOptions): ModelProcess {
 
   function setReady(): void {
     const reasons = [...(facts?.notes ?? [])];
-    if (crashes > 0) reasons.unshift(`The process of the model has died ${crashes} times since its last render.`);
+    if (crashes > 0) reasons.unshift('The process of the model has died since its last render.');
     setHealth(reasons.length === 0 ? { state: 'ready' } : { state: 'degraded', reason: reasons.join(' ') });
   }
 
@@ -212,6 +212,7 @@ export function createModelProcess(options: ModelProcessOptions): ModelProcess {
   /** The process is gone. */
   function end(how: string): void {
     child = undefined;
+    facts = undefined;
     const job = rendering;
     rendering = undefined;
     job?.reject(job.hooks.signal.aborted ? job.hooks.signal.reason : crashed(how));
@@ -223,6 +224,7 @@ export function createModelProcess(options: ModelProcessOptions): ModelProcess {
   function restartLater(why: string, how: string): void {
     const old = child;
     child = undefined;
+    facts = undefined;
     void old?.kill();
     crashes += 1;
     const waitMs = Math.min(LONGEST_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** (crashes - 1));
