@@ -19,6 +19,8 @@ export interface OpenAIServer extends ScriptedUpstream<OpenAIRoute> {
   readonly submits: number;
   /** The parameters of every request that it took, parsed; of files, their sizes in bytes. */
   readonly taken: readonly Parameters[];
+  /** The files of every edit, by name. */
+  readonly files: readonly ReadonlyMap<string, Uint8Array>[];
 }
 
 const MODELS = [
@@ -60,11 +62,12 @@ const images = createImages({ maxPixels: 2 ** 24, maxBytes: 2 ** 26 });
 /** Starts the fake on a free port. */
 export async function startOpenAIServer(options: OpenAIServerOptions = {}): Promise<OpenAIServer> {
   const taken: Parameters[] = [];
-  const files = new Map<string, Uint8Array>();
+  const uploads: ReadonlyMap<string, Uint8Array>[] = [];
+  const links = new Map<string, Uint8Array>();
   const upstream = await startScriptedUpstream<OpenAIRoute>((method, url) => {
     if (method === 'POST' && url.pathname === '/v1/images/generations') return { name: 'generate', answer: draw };
     if (method === 'POST' && url.pathname === '/v1/images/edits') return { name: 'edit', answer: draw };
-    if (method === 'GET' && files.has(url.pathname)) return { name: 'file', answer: sendFile };
+    if (method === 'GET' && links.has(url.pathname)) return { name: 'file', answer: sendFile };
     return { name: 'unknown', answer: openaiError(404, 'not_found') };
   });
 
@@ -73,14 +76,16 @@ export async function startOpenAIServer(options: OpenAIServerOptions = {}): Prom
   };
 
   const sendFile: Behaviour = (response, { path }) => {
-    response.writeHead(200, { 'content-type': 'image/png' }).end(files.get(path));
+    response.writeHead(200, { 'content-type': 'image/png' }).end(links.get(path));
   };
 
   async function answerTo(request: ReceivedRequest<string>): Promise<Behaviour> {
     if (request.headers.authorization !== `Bearer ${OPENAI_KEY}`) return openaiError(401, 'invalid_api_key');
-    const parsed = await readParameters(request);
+    const sent = await readFields(request);
+    const parsed = check(sent);
     if (!('model' in parsed)) return openaiError(400, 'invalid_value', parsed.param);
     taken.push(parsed);
+    if (sent.files.size > 0) uploads.push(sent.files);
     const [width = 0, height = 0] = parsed.size.split('x').map(Number);
     const drawn = await Promise.all(
       Array.from({ length: parsed.n }, (_image, index) => solidPng({ width, height }, index)),
@@ -92,7 +97,7 @@ export async function startOpenAIServer(options: OpenAIServerOptions = {}): Prom
     const data = drawn.map((bytes, index) => {
       if (options.links !== true) return { b64_json: bytes.toString('base64') };
       const path = `/files/${taken.length}-${index}.png`;
-      files.set(path, bytes);
+      links.set(path, bytes);
       return { url: `${upstream.url}${path}` };
     });
     return async (response) => {
@@ -131,6 +136,7 @@ export async function startOpenAIServer(options: OpenAIServerOptions = {}): Prom
     ...upstream,
     baseUrl: `${upstream.url}/v1`,
     taken,
+    files: uploads,
     get submits() {
       return upstream.count('generate') + upstream.count('edit');
     },
@@ -161,38 +167,39 @@ export function eventStream(events: readonly string[], paceMs = 0): Behaviour {
   };
 }
 
-/** The parameters, or the name of the one that is wrong. */
-async function readParameters({
-  route,
-  headers,
-  body,
-}: ReceivedRequest<string>): Promise<Parameters | { param: string }> {
+interface SentFields {
+  readonly fields: unknown;
+  readonly files: ReadonlyMap<string, Uint8Array>;
+}
+
+async function readFields({ route, headers, body }: ReceivedRequest<string>): Promise<SentFields> {
+  if (route !== 'edit') return { fields: JSON.parse(body.toString()), files: new Map() };
   const type = headers['content-type'] ?? '';
-  if (route !== 'edit') return check(JSON.parse(body.toString()), {});
   const form = await new Response(new Uint8Array(body), { headers: { 'content-type': type } }).formData();
   const fields: Record<string, string> = {};
-  const sizes: Record<string, number> = {};
+  const files = new Map<string, Uint8Array>();
   for (const [name, value] of form) {
     if (typeof value === 'string') fields[name] = value;
-    else sizes[name] = await checkFile(name, value);
+    else files.set(name, await readImage(name, value));
   }
-  if (sizes.image === undefined) return { param: 'image' };
-  return check(fields, sizes);
+  if (!files.has('image')) throw new Error('an edit without an image');
+  return { fields, files };
 }
 
-function check(fields: unknown, files: Record<string, number>): Parameters | { param: string } {
-  const { data, error } = parametersSchema.safeParse(fields);
-  if (data === undefined) return { param: error.issues[0]?.path.join('.') ?? '' };
-  return drawable(data.model, data.size) ? { ...data, ...files } : { param: 'size' };
-}
-
-/** Files must be what they say; the mask must be transparent somewhere. */
-async function checkFile(name: string, file: Blob): Promise<number> {
+/** Images must be what they say. */
+async function readImage(name: string, file: Blob): Promise<Uint8Array> {
   const bytes = new Uint8Array(await file.arrayBuffer());
   const { format } = await images.inspect(bytes);
   if (file.type !== `image/${format}`) throw new Error(`${name} is ${format} and says ${file.type}`);
-  if (name === 'mask' && format !== 'png') throw new Error('the mask is no PNG');
-  return bytes.length;
+  return bytes;
+}
+
+/** The parameters, or the name of the one that is wrong. */
+function check({ fields, files }: SentFields): Parameters | { param: string } {
+  const { data, error } = parametersSchema.safeParse(fields);
+  if (data === undefined) return { param: error.issues[0]?.path.join('.') ?? '' };
+  const sizes = Object.fromEntries([...files].map(([name, { length }]) => [name, length]));
+  return drawable(data.model, data.size) ? { ...data, ...sizes } : { param: 'size' };
 }
 
 function drawable(model: string, size: string): boolean {

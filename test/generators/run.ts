@@ -7,6 +7,7 @@ export interface Reactions {
   readonly onProgress?: (progress: Progress) => void;
   readonly wantsPreview?: () => boolean;
   readonly onPreview?: (preview: Progress & { pixels: RawPixels }) => void;
+  readonly onRemoteId?: (remoteId: string) => Promise<void>;
 }
 
 /** One call of `generate`, observed. */
@@ -63,6 +64,7 @@ export function startRun(
     async onRemoteId(id) {
       seen.hookCalls += 1;
       seen.remoteIds.push(id);
+      await reactions.onRemoteId?.(id);
     },
     onDetached() {
       seen.hookCalls += 1;

@@ -10,7 +10,7 @@ interface Size {
 interface ModelSizes {
   readonly sizes: GeneratorSizes;
   /** The nearest size that the model draws, for a size within `sizes`. */
-  fit(wanted: Size): Size;
+  nearest(wanted: Size): Size;
 }
 
 const DEFAULT = { width: 1024, height: 1024 };
@@ -22,7 +22,7 @@ const FREE = { step: 16, longest: 3840, ratio: 3, leastPixels: 655_360, mostPixe
 /** The first GPT Image models draw three sizes. */
 const threeSizes: ModelSizes = {
   sizes: { default: DEFAULT, min: 1024, max: 1536, multipleOf: 512 },
-  fit(wanted) {
+  nearest(wanted) {
     const [first, ...others] = FIXED.toSorted((a, b) => strangeness(a, wanted) - strangeness(b, wanted));
     return first ?? others[0] ?? DEFAULT;
   },
@@ -31,13 +31,13 @@ const threeSizes: ModelSizes = {
 /** 480 is the shortest side that is part of any size they draw: 480 × 1440. */
 const freeSizes: ModelSizes = {
   sizes: { default: DEFAULT, min: 480, max: FREE.longest, multipleOf: FREE.step },
-  fit: fitFreely,
+  nearest: nearestFree,
 };
 
 /** A compatible server's model: what it refuses, it will say. */
 const unknownSizes: ModelSizes = {
   sizes: { default: DEFAULT, min: 64, max: 2048, multipleOf: 8 },
-  fit: (wanted) => wanted,
+  nearest: (wanted) => wanted,
 };
 
 /** The sizes of a model, by its name; snapshots have the name of their model with a date behind it. */
@@ -52,7 +52,7 @@ function strangeness(size: Size, wanted: Size): number {
 }
 
 /** Keeps the proportion as far as it may, then the number of pixels. */
-function fitFreely({ width, height }: Size): Size {
+function nearestFree({ width, height }: Size): Size {
   const pixels = Math.min(FREE.mostPixels, Math.max(FREE.leastPixels, width * height));
   const ratio = Math.min(FREE.ratio, Math.max(width, height) / Math.min(width, height));
   let long = Math.min(FREE.longest, toStep(Math.sqrt(pixels * ratio)));

@@ -137,7 +137,7 @@ export class OpenAIGenerator implements ImageGenerator {
       if (mask === undefined) return generationRequest(work, options, previews);
       throw new AppError('invalid_request', 'mask: needs a reference_image, whose parts it chooses');
     }
-    const images = await editImagesOf({ referenceImage, mask }, sizesOf(model).fit(work), this.#options.drawing);
+    const images = await editImagesOf({ referenceImage, mask }, sizesOf(model).nearest(work), this.#options.drawing);
     return await editRequest(work, options, previews, images);
   }
 

@@ -33,7 +33,7 @@ const MANY_STEPS = 35;
 
 /** The parameters that all requests have. `previews` above 0 asks for a stream with so many partial images. */
 export function parametersOf(work: Work, options: RequestOptions, previews: number) {
-  const { width, height } = sizesOf(options.model).fit(work);
+  const { width, height } = sizesOf(options.model).nearest(work);
   return {
     model: options.model,
     prompt: work.prompt,
