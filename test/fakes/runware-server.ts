@@ -63,21 +63,21 @@ export interface RunwareServer extends ScriptedUpstream<RunwareRoute> {
   fail(code: string): void;
   /** Has images be flagged as unsafe. */
   flag(): void;
+  /** Takes tasks without an answer, for a behaviour that answers in another way. */
+  readonly take: Behaviour;
 }
 
 /** Options of `startRunwareServer`. */
 export interface RunwareServerOptions {
   /** How often a task is `processing` before it is done. Default 1. */
   readonly looks?: number;
-  /** Ms before each answer to a look. Default 0. */
-  readonly cost?: number;
+  /** What each image costs, in USD; `undefined` to say nothing. */
+  readonly cost?: number | undefined;
 }
 
 /** Starts the fake on a free port. */
-export async function startRunwareServer({
-  looks = 1,
-  cost = 0.0013,
-}: RunwareServerOptions = {}): Promise<RunwareServer> {
+export async function startRunwareServer(options: RunwareServerOptions = {}): Promise<RunwareServer> {
+  const { looks, cost } = { looks: 1, cost: 0.0013, ...options };
   const jobs = new Map<string, { task: Task; looksLeft: number }>();
   const tasks: Task[] = [];
   let failure: string | undefined;
@@ -106,11 +106,15 @@ export async function startRunwareServer({
         taken.map(({ taskUUID }) => ({ taskUUID, code: 'conflictTaskUUID' })),
         400,
       );
-    for (const task of parsed.data) {
+    keep(parsed.data);
+    return json({ data: parsed.data.map(({ taskType, taskUUID }) => ({ taskType, taskUUID })) });
+  }
+
+  function keep(asked: readonly Task[]): void {
+    for (const task of asked) {
       tasks.push(task);
       jobs.set(task.taskUUID, { task, looksLeft: looks });
     }
-    return json({ data: parsed.data.map(({ taskType, taskUUID }) => ({ taskType, taskUUID })) });
   }
 
   function look({ body }: ReceivedRequest<string>): Behaviour {
@@ -162,6 +166,7 @@ export async function startRunwareServer({
     flag: () => {
       unsafe = true;
     },
+    take: (_response, { body }) => keep(z.array(taskSchema).parse(JSON.parse(body.toString()))),
   };
 }
 

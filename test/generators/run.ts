@@ -19,6 +19,8 @@ export interface Run {
   /** Job ids that it reported, and costs in USD. */
   readonly remoteIds: string[];
   readonly costs: number[];
+  /** Resolves with the first cost. */
+  readonly firstCost: Promise<number>;
   /** Whether it said that the provider may go on. */
   detached: boolean;
   /** How often the generator called any hook but `onCost`. */
@@ -35,11 +37,13 @@ export function startRun(
     remoteId,
   }: { reactions?: Reactions; stop?: AbortController; remoteId?: string } = {},
 ): Run {
+  const firstCost = Promise.withResolvers<number>();
   const seen = {
     progress: [] as Run['progress'],
     previews: [] as Run['previews'],
     remoteIds: [] as string[],
     costs: [] as number[],
+    firstCost: firstCost.promise,
     detached: false,
     hookCalls: 0,
     signal: stop.signal,
@@ -73,6 +77,7 @@ export function startRun(
     onCost(usd) {
       // Not counted: what detached work has cost may become known after its end.
       seen.costs.push(usd);
+      firstCost.resolve(usd);
     },
   };
   const images = generator.generate(work, hooks);

@@ -23,8 +23,8 @@ const FREE = { step: 16, longest: 3840, ratio: 3, leastPixels: 655_360, mostPixe
 const threeSizes: ModelSizes = {
   sizes: { default: DEFAULT, min: 1024, max: 1536, multipleOf: 512 },
   nearest(wanted) {
-    const [first, ...others] = FIXED.toSorted((a, b) => strangeness(a, wanted) - strangeness(b, wanted));
-    return first ?? others[0] ?? DEFAULT;
+    const [first = DEFAULT] = FIXED.toSorted((a, b) => strangeness(a, wanted) - strangeness(b, wanted));
+    return first;
   },
 };
 

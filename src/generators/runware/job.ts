@@ -12,6 +12,9 @@ import type { Answer, TaskResult } from './wire.ts';
 /** How often a job that was never confirmed may be looked for before it counts as lost. */
 const LOOKS_FOR_UNSEEN = 5;
 
+/** Failures of a submit after which the work may be there all the same. */
+const UNCLEAR: ReadonlySet<string> = new Set(['outcome_unknown', 'invalid_output']);
+
 /** What a job works with. */
 export interface JobParts {
   readonly api: RunwareApi;
@@ -106,7 +109,8 @@ export function createRunwareJob(parts: JobParts): RemoteJob<Submission, JobImag
         if (error !== undefined) throw refusal(failureOf(error), refused.length < tasks.length);
       } catch (error) {
         signal.throwIfAborted();
-        if (!(error instanceof AppError) || error.code !== 'outcome_unknown') throw error;
+        // Our ids can be asked about: looking for them says whether there is work.
+        if (!(error instanceof AppError) || !UNCLEAR.has(error.code)) throw error;
       }
       return id;
     },

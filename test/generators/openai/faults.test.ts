@@ -132,8 +132,8 @@ describe('an image that OpenAI links to', () => {
     server.plan('file', ...behaviours);
     const run = startRun(generator, work);
     const settled = await run.images.then(
-      (images) => ({ images }),
-      (error: unknown) => ({ error }),
+      (images) => ({ images, error: undefined }),
+      (error: unknown) => ({ images: undefined, error }),
     );
     expect(server.submits).toBe(1);
     return { ...settled, downloads: server.count('file'), costs: run.costs };
