@@ -1,6 +1,7 @@
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { createClipTokenizer, loadClipTokenizer } from '../../../src/generators/local-sdxl/tokenizer.ts';
@@ -72,5 +73,19 @@ describe('a text', () => {
     const tokenizer = await loadClipTokenizer(golden);
     expect(tokenizer.encodeToLength('\ud83d and \udc00')).toHaveLength(77);
     expect(tokenizer.encodeToLength('q'.repeat(20_000))).toHaveLength(77);
+  });
+
+  it('of any characters becomes 77 ids of the vocabulary, from the start to an end', async () => {
+    const tokenizer = await loadClipTokenizer(golden);
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (any) => {
+        const ids = tokenizer.encodeToLength(any);
+        expect(ids).toHaveLength(77);
+        expect(ids[0]).toBe(812);
+        expect(ids).toContain(813);
+        expect(ids.every((id) => id >= 0 && id < 814)).toBe(true);
+      }),
+      { numRuns: 300 },
+    );
   });
 });
