@@ -16,15 +16,17 @@ import type { Log } from './observe/log.ts';
 import { createMetrics } from './observe/metrics.ts';
 import { createRenderLog } from './observe/render-log.ts';
 import type { Clock } from './render/clock.ts';
-import { systemClock } from './render/clock.ts';
+import { createSteadyTime, systemClock } from './render/clock.ts';
 import { createHub } from './render/hub.ts';
 import type { Journal } from './render/journal.ts';
 import { createLinks } from './render/links.ts';
+import { createQueueTimeouts } from './render/queue-timeouts.ts';
 import { createRetention } from './render/retention.ts';
 import { createRunner } from './render/runner.ts';
 import type { RenderService } from './render/service.ts';
 import { createRenderService } from './render/service.ts';
 import { openSqliteJournal } from './render/sqlite/journal.ts';
+import { createWorkNotes } from './render/work-notes.ts';
 import { createImages } from './store/convert.ts';
 import { createFileImageStore } from './store/file-image-store.ts';
 import { createInputReader } from './store/inputs.ts';
@@ -119,7 +121,18 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   // For want of a key or an address, as its reason says: no part of this server, and no news.
   const unused = new Set([...generators].filter(isDisabled).map(([name]) => name));
   parts.defer(() => closeAll([...generators.values()].map(({ generator }) => generator)));
-  const runner = createRunner({ lanes: [...generators.values()], journal, store, images, hub, clock, log });
+  const steadyNow = createSteadyTime(clock);
+  const timeouts = createQueueTimeouts({ journal, clock, steadyNow, log });
+  parts.defer(timeouts.stop);
+  const notes = createWorkNotes({ journal, store, clock, log });
+  const runner = createRunner({
+    generators,
+    fallback: config.generator.fallback.map(chooseGenerator),
+    retries: config.generator.retries,
+    onState: (name, state) => void noteState(journal, name, state, clock, log),
+    onPassed: () => void timeouts.look(),
+    ...{ journal, store, images, notes, hub, clock, steadyNow, log },
+  });
   const inputs = createInputReader({
     images,
     store,
@@ -130,6 +143,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     journal,
     hub,
     runner,
+    timeouts,
     acceptInput: inputs.accept,
     generators,
     defaultGenerator: config.generator.strategy,
@@ -137,9 +151,12 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     project: PROJECTS[config.bus.project],
     busFormat: config.bus.output_format,
     maxQueued: config.queue.max_length,
+    queueTimeoutMs: config.generator.queue_timeout_s * 1000,
+    shareUnseeded: config.cache.share_unseeded,
     store,
     links,
     clock,
+    steadyNow,
     log,
   });
 
@@ -168,6 +185,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     store,
     maxBytes: config.max_cache_size_gb * 2 ** 30,
     pinMs: config.cache.pin_s * 1000,
+    keepMs: config.journal.keep_days * DAY_MS,
     maxAgeMs: config.cache.max_age_days === undefined ? undefined : config.cache.max_age_days * DAY_MS,
     clock,
     log,
@@ -216,7 +234,8 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     probeJournal: () => journal.probe({ at: clock.now() }),
     probeStore: () => store.probe(),
     draining: () => renders.draining,
-    generators: () => healthOf(generators).filter(([name]) => !unused.has(name)),
+    generators: () =>
+      [...generators.keys()].filter((name) => !unused.has(name)).map((name) => [name, runner.healthOf(name)] as const),
     bus: () => bus?.status(),
     clock,
     version: packageJson.version,
@@ -234,15 +253,20 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   addEventRoutes(http, stream);
   addOperationsRoutes(http, { health, metrics });
 
+  const adopted = await notes.adopt();
   const recovered = await journal.recover({
     crashAttempts: config.generator.crash_attempts,
     generators: [...generators.keys()],
     at: clock.now(),
+    steadyAt: steadyNow(),
   });
-  if (recovered.requeued + recovered.failed > 0) log.warn(recovered, 'renders were running when the server last died');
+  if (adopted + recovered.requeued + recovered.failed > 0) {
+    log.warn({ ...recovered, adopted }, 'renders were running when the server last died');
+  }
   links.base = await listen(http, config.http);
   await bus?.start();
   parts.defer(retention.start());
+  void timeouts.look();
   await healthFile?.start();
   for (const [name, { generator }] of generators) if (!unused.has(name)) void startGenerator(name, generator);
   log.info({ url: links.base, data_dir: config.data_dir, cache_dir: config.cache_dir }, 'the server is ready');
@@ -290,10 +314,6 @@ async function openStore({ cache_dir }: Config) {
     if (!(error instanceof AppError) || error.code !== 'storage_failed') throw error;
     throw new AppError('config_invalid', `cache_dir = "${cache_dir}": this folder cannot be written`, { cause: error });
   }
-}
-
-function healthOf(generators: ReadonlyMap<string, ServedGenerator>): [string, GeneratorHealth][] {
-  return [...generators].map(([name, { generator }]) => [name, generator.health()]);
 }
 
 function isDisabled([, { generator }]: readonly [string, ServedGenerator]): boolean {

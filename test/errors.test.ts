@@ -258,6 +258,21 @@ const PROVOKE = {
   invalid_output: () => failedBy('invalid_output'),
   unsafe_result_url: () => failedBy('unsafe_result_url'),
   result_expired: () => failedBy('result_expired'),
+  async queue_timeout() {
+    const { app, stepped } = await startStepped();
+    const first = await app.call('POST', '/v1/renders', { prompt: 'a' });
+    await stepped.call(1);
+    const second = await app.render({ prompt: 'b', queue_timeout_s: 0.01 });
+    (await stepped.call(1)).finish();
+    expect(first.status).toBe(202);
+    return { door: 'render', code: second.body.error.code };
+  },
+  async idempotency_key_conflict() {
+    const app = await startApp();
+    const key = { 'idempotency-key': 'one' };
+    await app.call('POST', '/v1/renders', { prompt: 'a' }, key);
+    return http(await app.call('POST', '/v1/renders', { prompt: 'b' }, key));
+  },
   async render_timeout() {
     const { app } = await startStepped();
     const { body } = await app.render({ prompt: 'a', timeout_s: 0.01 });

@@ -63,6 +63,8 @@ export async function startApp({ config = {}, overrides, dir }: StartAppOptions 
       ...config,
       http: { port: 0, drain_s: 1, ...config.http },
       bus: { enabled: false, events: `ipc://${join(root, 'events.sock')}`, ...config.bus },
+      // A test that wants retries says so: they would only take time.
+      generator: { retries: 0, ...config.generator },
       mock: { style: 'placeholder', ...config.mock },
     }),
     log: createLog({ level: 'debug', target: { write: (line) => lines.push(JSON.parse(line)) }, pretty: false }),

@@ -11,7 +11,12 @@ import { reasonOf } from './file-reason.ts';
 type FlagField = Exclude<RenderRequestField, 'prompt'>;
 
 /** Fields whose flag is not simply their name. */
-const NAMES: Partial<Record<RenderRequestField, string>> = { timeout_s: '--timeout', loras: '--lora' };
+const NAMES: Partial<Record<RenderRequestField, string>> = {
+  timeout_s: '--timeout',
+  queue_timeout_s: '--queue-timeout',
+  fallback: '--no-fallback',
+  loras: '--lora',
+};
 
 /** A field that is given as a flag. */
 export interface RenderFlag {
@@ -66,6 +71,8 @@ const VALUES: Partial<Record<FlagField, Value>> = {
   generator: { value: 'name' },
   output_format: { value: 'format' },
   timeout_s: { value: 'seconds' },
+  queue_timeout_s: { value: 'seconds' },
+  cache: { value: 'how' },
   loras: { value: 'path[:scale]', note: '; can be given again. Default scale 1' },
   metadata: { value: 'key=value', note: '; can be given again' },
 };
@@ -83,8 +90,11 @@ const REPEATED: Partial<Record<FlagField, (texts: string[]) => unknown>> = {
 export async function fieldsOf(command: Command, flags: readonly RenderFlag[], cwd: string) {
   const fields: Partial<Record<FlagField, unknown>> = {};
   for (const { field, option } of flags) {
-    const given: unknown = command.getOptionValue(option.attributeName());
-    if (given !== undefined) fields[field] = await toValue(field, given, cwd);
+    const name = option.attributeName();
+    const given: unknown = command.getOptionValue(name);
+    // A flag that says no has a default, which is the server's to know.
+    if (given !== undefined && command.getOptionValueSource(name) !== 'default')
+      fields[field] = await toValue(field, given, cwd);
   }
   return fields;
 }

@@ -137,6 +137,20 @@ export const configSchema = z.strictObject({
     .strictObject({
       strategy: z.string().min(1).default('mock').describe('Generator of requests that name none'),
       timeout: seconds.default(120).describe('Seconds that a render may take from its first start'),
+      queue_timeout_s: seconds.default(600).describe('Seconds that a render may wait for its first start'),
+      fallback: z
+        .array(z.string().min(1))
+        .default([])
+        .describe(
+          'Who answers when a generator fails, in this order: generators, or "nearest" for the stored image that is ' +
+            'nearest in era, biome and prompt',
+        ),
+      retries: z
+        .int()
+        .min(0)
+        .max(100)
+        .default(3)
+        .describe('Further tries of a generator that failed, each after a longer pause'),
       crash_attempts: z
         .int()
         .min(1)
@@ -151,6 +165,10 @@ export const configSchema = z.strictObject({
     .prefault({}),
   cache: z
     .strictObject({
+      share_unseeded: z
+        .boolean()
+        .default(false)
+        .describe('Answer equal requests without a seed with the same images, too'),
       pin_s: z.number().min(0).max(86_400).default(600).describe('Seconds that an image is safe after its last use'),
       max_age_days: z
         .number()
@@ -159,6 +177,16 @@ export const configSchema = z.strictObject({
         .optional()
         .meta({ examples: [90] })
         .describe('Days that an image may stay unused; without it, as long as there is room'),
+    })
+    .prefault({}),
+  journal: z
+    .strictObject({
+      keep_days: z
+        .number()
+        .positive()
+        .max(36_500)
+        .default(30)
+        .describe('Days that finished renders are remembered; their images go by [cache]'),
     })
     .prefault({}),
   inputs: z

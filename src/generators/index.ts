@@ -140,5 +140,12 @@ export function createGenerators(
   if (model !== undefined && chosen.models?.has(model) !== true) throw refuse(`${name} has no model of this name`);
   const { state, reason = 'it is disabled' } = chosen.health();
   if (state === 'disabled') throw refuse(`the generator ${name} cannot be used. ${reason}`);
+  const bad = config.generator.fallback.find(
+    (fallback) => fallback !== 'nearest' && !served.has(chooseGenerator(fallback).generator),
+  );
+  if (bad !== undefined) {
+    const known = [...served.keys(), 'nearest'].join(', ');
+    throw new AppError('config_invalid', `[generator] fallback has "${bad}": each must be one of ${known}`);
+  }
   return served;
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ErrorCode } from '../errors.ts';
 import { ERRORS } from '../errors.ts';
-import { attemptOutcome, generatorState, imageFormat, imageId, timestamp, timings } from './outputs.ts';
+import { attemptOutcome, cacheUse, generatorState, imageFormat, imageId, timestamp, timings } from './outputs.ts';
 
 const codes = z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]);
 /** Which render an event is about; the same words in every event. */
@@ -10,8 +10,22 @@ const place = { era: z.string().optional(), biome: z.string().optional() };
 
 /** What each journalled event says beside `seq`, `time` and `type`. */
 export const eventBodies = {
-  RenderQueued: z.object({ ...aboutRender, ...place, generator: z.string(), priority: z.int(), num_images: z.int() }),
-  RenderStarted: z.object({ ...aboutRender, generator: z.string(), attempt: z.int(), queued_ms: z.number() }),
+  RenderQueued: z.object({
+    ...aboutRender,
+    ...place,
+    generator: z.string(),
+    priority: z.int(),
+    num_images: z.int(),
+    /** Absent in events of before there was a cache. */
+    cache: cacheUse.optional(),
+  }),
+  RenderStarted: z.object({
+    ...aboutRender,
+    generator: z.string(),
+    attempt: z.int(),
+    queued_ms: z.number(),
+    fallback_from: z.string().optional(),
+  }),
   AttemptEnded: z.object({
     ...aboutRender,
     generator: z.string(),
@@ -19,6 +33,8 @@ export const eventBodies = {
     outcome: attemptOutcome,
     code: codes.optional(),
     duration_ms: z.number(),
+    /** Who takes the work over. */
+    fallback_to: z.string().optional(),
     /** USD, where the provider says it and it is known by now; else `CostKnown` follows, if ever. */
     cost_usd: z.number().optional(),
   }),
@@ -52,6 +68,10 @@ export const eventBodies = {
   }),
   RenderCancelled: z.object({ ...aboutRender, ...place, generator: z.string(), code: codes, message: z.string() }),
   GeneratorState: z.object({ generator: z.string(), state: generatorState, reason: z.string().optional() }),
+  QueueCleared: z.object({ generator: z.string().optional(), cancelled: z.int() }),
+  /** Nothing begins until `QueueResumed`. */
+  QueuePaused: z.object({ queued: z.int() }),
+  QueueResumed: z.object({ queued: z.int() }),
   ServerDraining: z.object({ grace_ms: z.number() }),
 } as const;
 

@@ -146,6 +146,27 @@ export const renderRequestFields = {
       .describe("Seconds from the first start. Default: the generator's"),
     'number',
   ),
+  queue_timeout_s: field(
+    z
+      .number({ error: SECONDS })
+      .positive({ error: SECONDS })
+      .max(86_400, { error: SECONDS })
+      .describe('Seconds that it may wait for its first start. Default: as configured'),
+    'number',
+  ),
+  cache: field(
+    z
+      .enum(['use', 'refresh', 'off'], { error: 'must be one of use, refresh, off' })
+      .describe(
+        'Whether stored images of an equal request with a seed may answer; refresh makes them anew. Default use',
+      ),
+  ),
+  fallback: field(
+    z
+      .boolean({ error: 'must be true or false' })
+      .describe('Whether the configured fallbacks may answer when the generator fails. Default true'),
+    'boolean',
+  ),
   clear_queue: experimance(
     z
       .boolean({ error: 'must be true or false' })

@@ -33,6 +33,11 @@ export const attemptOutcome = z.enum([
 /** An outcome of `attemptOutcome`. */
 export type AttemptOutcome = z.infer<typeof attemptOutcome>;
 
+/** How the cache was used: not asked, nothing there, equal work under way, or stored images. */
+export const cacheUse = z.enum(['bypass', 'miss', 'joined', 'hit']);
+/** A use of `cacheUse`. */
+export type CacheUse = z.infer<typeof cacheUse>;
+
 /** What callers are told of a failure. */
 export const publicError = z
   .object({ code: z.enum(codes), message: z.string(), retryable: z.boolean() })

@@ -69,6 +69,7 @@ export const renderResource = z
     started_at: timestamp.optional(),
     finished_at: timestamp.optional(),
     error: publicError.optional(),
+    batch_id: z.string().optional(),
     metadata: z.record(z.string(), z.string()),
   })
   .meta({ id: 'Render', description: 'One accepted request and what became of it' });

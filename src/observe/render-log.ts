@@ -10,6 +10,9 @@ const SENTENCES = {
   ImageReady: 'image ready',
   RenderFailed: 'render failed',
   RenderCancelled: 'render cancelled',
+  QueueCleared: 'the queue was cleared',
+  QueuePaused: 'the queue is paused: nothing starts',
+  QueueResumed: 'the queue goes on',
   GeneratorState: 'generator changed its state',
   ServerDraining: 'the server is stopping and takes no more renders',
 } as const satisfies Record<PublishedEvent['event']['type'], string>;

@@ -8,6 +8,12 @@ export interface Clock {
   after(ms: number, fn: () => void): () => void;
 }
 
+/** Ms since 1970 by a clock that is right when this is called, and never jumps afterwards. */
+export function createSteadyTime(clock: Pick<Clock, 'now' | 'elapsed'>): () => number {
+  const offset = clock.now() - clock.elapsed();
+  return () => Math.round(offset + clock.elapsed());
+}
+
 /** Node's timers overflow above this and would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 

@@ -1,19 +1,23 @@
 import type { PublicError } from '../errors.ts';
 import type { NewEvent } from '../messages/events.ts';
-import type { RenderStatus, Timings } from '../messages/outputs.ts';
+import type { CacheUse, RenderStatus, Timings } from '../messages/outputs.ts';
 import type { RenderImage, RenderRecord } from './journal.ts';
 
 /** From which statuses each status may be reached. Nothing leaves a final one. */
 export const REACHED_FROM = {
   queued: ['running'],
   running: ['queued'],
-  succeeded: ['running'],
+  // Stored images can answer before anything runs.
+  succeeded: ['queued', 'running'],
   failed: ['queued', 'running'],
   cancelled: ['queued', 'running'],
 } as const satisfies Record<RenderStatus, readonly RenderStatus[]>;
 
 /** What a setter needs to know of a render. */
-export type Job = Pick<RenderRecord, 'id' | 'requestId' | 'generator' | 'request' | 'createdAt' | 'startedAt'>;
+export type Job = Pick<
+  RenderRecord,
+  'id' | 'requestId' | 'generator' | 'fallbackFrom' | 'request' | 'createdAt' | 'startedAt'
+>;
 
 /**
  * A change of a render's status, phrased but not made: the journal makes it if the render still has a status that
@@ -31,9 +35,9 @@ export interface StatusChange {
 }
 
 /** The first event of every render. */
-export function queuedEvent(job: Job, priority: number, numImages: number): NewEvent {
+export function queuedEvent(job: Job, priority: number, numImages: number, cache: CacheUse): NewEvent {
   const { generator } = job;
-  return { type: 'RenderQueued', ...about(job), ...placeOf(job), generator, priority, num_images: numImages };
+  return { type: 'RenderQueued', ...about(job), ...placeOf(job), generator, priority, num_images: numImages, cache };
 }
 
 /** Work on the render begins. */
@@ -41,7 +45,16 @@ export function start(job: Job, attempt: number, at: number): StatusChange {
   return {
     to: 'running',
     at,
-    events: [{ type: 'RenderStarted', ...about(job), generator: job.generator, attempt, queued_ms: waited(job, at) }],
+    events: [
+      {
+        type: 'RenderStarted',
+        ...about(job),
+        generator: job.generator,
+        attempt,
+        queued_ms: waited(job, at),
+        ...fallbackOf(job),
+      },
+    ],
   };
 }
 
@@ -54,13 +67,18 @@ export function handBack(at: number, spentMs: number): StatusChange {
 export function succeed(
   job: Job,
   images: readonly RenderImage[],
-  spent: { readonly renderMs: number; readonly storeMs: number },
+  how: {
+    readonly renderMs: number;
+    readonly storeMs: number;
+    /** Whether they were made for an equal request before. */
+    readonly cached?: boolean;
+  },
   at: number,
 ): StatusChange {
   const timings = {
     queued_ms: waited(job, at),
-    render_ms: spent.renderMs,
-    store_ms: spent.storeMs,
+    render_ms: how.renderMs,
+    store_ms: how.storeMs,
   };
   const events = images.map((image, index): NewEvent => {
     const { imageId, width, height, format, seed } = image;
@@ -78,7 +96,8 @@ export function succeed(
       generator: job.generator,
       index,
       of: images.length,
-      cached: false,
+      cached: how.cached === true,
+      ...fallbackOf(job),
       timings,
     };
   });
@@ -118,6 +137,10 @@ export function imagePath(imageId: string): string {
 /** Ms from acceptance to the first start, which is `at` when there was none before. */
 function waited(job: Job, at: number): number {
   return Math.max(0, (job.startedAt ?? at) - job.createdAt);
+}
+
+function fallbackOf({ fallbackFrom }: Job) {
+  return fallbackFrom === undefined ? {} : { fallback_from: fallbackFrom };
 }
 
 function about(job: Job) {

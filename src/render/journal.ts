@@ -2,7 +2,7 @@ import type { PublicError } from '../errors.ts';
 import type { Work } from '../generators/generator.ts';
 import type { NewEvent, RenderEvent } from '../messages/events.ts';
 import type { ImageFormat } from '../messages/fields.ts';
-import type { AttemptOutcome, RenderStatus, Timings } from '../messages/outputs.ts';
+import type { AttemptOutcome, CacheUse, RenderStatus, Timings } from '../messages/outputs.ts';
 import type { AcceptedRequest } from '../messages/render.ts';
 
 /** The transport through which a render came in. */
@@ -38,6 +38,18 @@ export interface NewRender extends Caller {
   readonly priority: number;
   /** From the first start. */
   readonly timeoutMs: number;
+  /** From acceptance to the first start. */
+  readonly queueTimeoutMs: number;
+  /** When that is over; see `steadyAt`. */
+  readonly queueUntil: number;
+  /** Whether another generator may answer in the place of one that fails. */
+  readonly fallback: boolean;
+  /** Renders that came in together. */
+  readonly batchId?: string | undefined;
+  /** Equal for work that may share its images; without it the work is nobody else's. */
+  readonly cacheKey?: string | undefined;
+  /** Whether images of equal work may answer, or its running attempt be joined. */
+  readonly useCache: boolean;
   /** Cancel what is active of the same caller and generator first, in the same transaction. */
   readonly clearQueue: boolean;
   readonly createdAt: number;
@@ -109,6 +121,13 @@ export interface RenderRecord extends Caller {
   readonly workId: string;
   readonly priority: number;
   readonly timeoutMs: number;
+  readonly queueTimeoutMs: number;
+  readonly fallback: boolean;
+  readonly batchId?: string | undefined;
+  /** Whether stored images answered. */
+  readonly cached: boolean;
+  /** The generator that was asked for, when another one answers. */
+  readonly fallbackFrom?: string | undefined;
   readonly spentMs: number;
   readonly createdAt: number;
   readonly startedAt?: number | undefined;
@@ -121,11 +140,15 @@ export interface RenderRecord extends Caller {
   readonly queuePosition?: number | undefined;
 }
 
-/** What became of a request at the journal. `stoppedWork`: work that nobody waits for any more. */
+/** A render that is now in the journal, or was before. */
+export type Taken =
+  | { readonly kind: 'accepted'; readonly render: RenderRecord; readonly cache: CacheUse }
+  | { readonly kind: 'known'; readonly render: RenderRecord };
+
+/** What became of a call. `stoppedWork`: work that nobody waits for any more. */
 export type Accepted =
-  | { readonly kind: 'accepted'; readonly render: RenderRecord; readonly stoppedWork: readonly string[] }
-  | { readonly kind: 'known'; readonly render: RenderRecord }
-  | { readonly kind: 'conflict' }
+  | { readonly kind: 'taken'; readonly renders: readonly Taken[]; readonly stoppedWork: readonly string[] }
+  | { readonly kind: 'conflict'; readonly on: 'request_id' | 'idempotency_key'; readonly index: number }
   | { readonly kind: 'full'; readonly queued: number };
 
 /** A render that waits for a piece of work. */
@@ -133,6 +156,7 @@ export interface Waiter {
   readonly renderId: string;
   readonly requestId: string;
   readonly timeoutMs: number;
+  readonly fallback: boolean;
   /** How much of that earlier tries have used that were handed back; a crash gives it all back. */
   readonly spentMs: number;
 }
@@ -147,6 +171,16 @@ export interface ClaimedWork {
   readonly waiters: readonly Waiter[];
   /** A provider's job that the last try left behind when the process ended: to be gone on with. */
   readonly remoteId?: string | undefined;
+  /** Whether its images may answer equal requests. */
+  readonly shared: boolean;
+  /** How often each generator has failed at it. */
+  readonly failures: Readonly<Record<string, number>>;
+}
+
+/** How much of its time a render has used, in ms. */
+export interface SpentTime {
+  readonly renderId: string;
+  readonly spentMs: number;
 }
 
 /** The end of an attempt whose result counts for everybody who waits. */
@@ -157,7 +191,48 @@ export type WorkResult =
       readonly renderMs: number;
       readonly storeMs: number;
     }
-  | { readonly kind: 'failed'; readonly error: PublicError };
+  | { readonly kind: 'failed'; readonly error: PublicError; readonly outcome?: AttemptOutcome }
+  /** Stored images of other renders answer in the place of those that could not be made. */
+  | {
+      readonly kind: 'substituted';
+      readonly by: string;
+      readonly images: readonly RenderImage[];
+      readonly error: PublicError;
+      readonly outcome?: AttemptOutcome;
+    };
+
+/** Work for another generator, as that one is to draw it. */
+export interface Fallback {
+  readonly generator: string;
+  readonly spec: WorkSpec;
+  readonly cacheKey?: string | undefined;
+  /** Fields that this generator cannot honour. */
+  readonly ignored: readonly string[];
+}
+
+/** Work that ran when the process died. */
+export interface InterruptedWork {
+  readonly workId: string;
+  readonly attempt: number;
+}
+
+/** What an idempotency key was used for. */
+export interface EarlierCall {
+  readonly bodyHash: string;
+  readonly renders: readonly RenderRecord[];
+}
+
+/** Which renders a list has; each given key must match. */
+export interface RenderFilters {
+  readonly status?: RenderStatus | undefined;
+  readonly generator?: string | undefined;
+  readonly era?: string | undefined;
+  readonly biome?: string | undefined;
+  readonly batchId?: string | undefined;
+  /** Words of the prompt, in any order; the last one may be begun only. */
+  readonly text?: string | undefined;
+  readonly owner?: string | undefined;
+}
 
 /** A committed event, with what transports need to choose by but do not show. */
 export interface LoggedEvent extends Caller {
@@ -176,47 +251,133 @@ export interface QueueStats {
 /**
  * The durable truth about renders, works and events. Each call is one transaction and each change of state one
  * compare-and-set: the first commit wins, later callers learn that they came too late. Everything that goes in or out
- * is JSON, so that a database on another machine can be behind it. Times (`at`) are ms since 1970.
+ * is JSON, so that a database on another machine can be behind it. Times (`at`) are ms since 1970; `steadyAt` is the
+ * time by a clock that was right when the process began and never jumps, for what must not end early or late; so are
+ * `ranMs`, how long an attempt took, and `spent`: without them the wall clock tells.
  * Every call throws `storage_full` or `storage_failed` when nothing could be written.
  */
 export interface JournalOperations {
-  /** Takes a render and its work in, unless its id is known, or the queue holds `maxQueued` already. */
-  accept(call: { render: NewRender; maxQueued: number }): Accepted;
-  /** Takes the next queued work of a generator: priority, then the bus before others, then order of arrival. */
-  claim(call: { generator: string; at: number }): ClaimedWork | undefined;
+  /**
+   * Takes renders of one caller in, all or none; those whose ids are known stay what they are. None when an id or the
+   * call's idempotency key was used for another body, or when more than `maxQueued` would wait.
+   */
+  accept(call: {
+    renders: readonly NewRender[];
+    idempotency?: { readonly key: string; readonly bodyHash: string } | undefined;
+    maxQueued: number;
+  }): Accepted;
+  /**
+   * Takes the next queued work of a generator: priority, then the bus before others, then order of arrival.
+   * None while the queue is paused.
+   */
+  claim(call: { generator: string; at: number; steadyAt: number }): ClaimedWork | undefined;
+  /** Begins another attempt after `attempt` has ended; undefined when the work is not that attempt's any more. */
+  beginAttempt(call: { workId: string; attempt: number; at: number }): number | undefined;
   /** Notes a provider's job id for a running attempt. */
   noteRemoteId(call: { workId: string; attempt: number; remoteId: string }): void;
   /** Notes what an attempt costs, in USD, be it over or not. */
   noteCost(call: { workId: string; attempt: number; costUsd: number; at: number }): void;
+  /** What a generator's attempts have cost since then, in USD, as far as known. */
+  spentSince(call: { generator: string; since: number }): number;
   /** Ends one render before its work ends. `stoppedWork`: the work that nobody waits for any more, if so. */
   settle(call: { renderId: string; status: 'failed' | 'cancelled'; error: PublicError; at: number }): {
     settled: boolean;
     stoppedWork?: string | undefined;
   };
-  /** Ends a work for all who still wait; nothing when it is not this attempt's any more. */
-  finish(call: { workId: string; attempt: number; result: WorkResult; at: number }): { settled: readonly string[] };
-  /** Notes how an attempt ended whose work nobody waits for any more. */
-  endAttempt(call: { workId: string; attempt: number; outcome: AttemptOutcome; error?: PublicError; at: number }): void;
+  /** Ends a work for all who still wait; nothing when it is not this attempt's any more. Its images are kept either way. */
+  finish(call: { workId: string; attempt: number; result: WorkResult; ranMs?: number; at: number }): {
+    settled: readonly string[];
+  };
+  /** Notes how an attempt ended that was not the work's last, or whose work nobody waits for any more. */
+  endAttempt(call: {
+    workId: string;
+    attempt: number;
+    outcome: AttemptOutcome;
+    error?: PublicError;
+    ranMs?: number;
+    at: number;
+  }): void;
   /** Hands running work back to the queue. */
-  release(call: { workId: string; attempt: number; at: number }): void;
+  release(call: { workId: string; attempt: number; ranMs?: number; spent?: readonly SpentTime[]; at: number }): void;
+  /**
+   * Ends an attempt and hands its work to another generator's queue, for those who allow it; the others fail with the
+   * error. `passed`: whether anybody goes on.
+   */
+  fallBack(call: {
+    workId: string;
+    attempt: number;
+    to: Fallback;
+    error: PublicError;
+    outcome: AttemptOutcome;
+    ranMs?: number;
+    spent?: readonly SpentTime[];
+    at: number;
+    steadyAt: number;
+  }): { passed: boolean };
+  /** At start: what ran when the process died. */
+  interrupted(call: Record<string, never>): readonly InterruptedWork[];
   /**
    * At start: what ran when the process died goes back to its place in the queue, or fails as `crashed` when it was
    * started `crashAttempts` times already. What waits for none of `generators` fails as `generator_unavailable`.
    */
-  recover(call: { crashAttempts: number; generators: readonly string[]; at: number }): {
+  recover(call: { crashAttempts: number; generators: readonly string[]; at: number; steadyAt: number }): {
     requeued: number;
     failed: number;
   };
+  /**
+   * Fails what has waited for too long: `unstarted` for what never ran, `started` for what waits for a fallback.
+   * `nextAt`: when, by the steady clock, to look again, if anything waits.
+   */
+  expireQueued(call: { unstarted: PublicError; started: PublicError; at: number; steadyAt: number }): {
+    expired: number;
+    nextAt?: number | undefined;
+  };
+  /** Cancels everything that waits, of one generator or of all. */
+  clearQueue(call: { generator?: string | undefined; error: PublicError; at: number }): { cancelled: number };
+  /** Cancels what a caller has waiting for another place than this, but never the caller's newest render. */
+  supersedeStale(call: Caller & { era: string; biome: string; error: PublicError; at: number }): { cancelled: number };
+  /** Whether work may be claimed; kept across restarts. */
+  setPaused(call: { paused: boolean; at: number }): void;
+  isPaused(call: Record<string, never>): boolean;
   /** By the server's id, else by a caller's `request_id`, the given owner's first. */
   findRender(call: { id: string; owner: string }): RenderRecord | undefined;
+  /** What an idempotency key was used for, if it still counts at `at`. */
+  findCall(call: { owner: string; key: string; at: number }): EarlierCall | undefined;
+  /** Newest first, by order of acceptance; `before` is a place in that order. */
+  listRenders(call: { filters: RenderFilters; limit: number; before?: number | undefined }): {
+    readonly renders: readonly RenderRecord[];
+    readonly next?: number | undefined;
+  };
+  /** Stored images that may answer equal work. */
+  findShared(call: { cacheKey: string }): readonly ImageRecord[];
+  /** Stored images of what is nearest in place and words: one of era and biome, both, or neither, in that order. */
+  findNearest(call: {
+    era?: string | undefined;
+    biome?: string | undefined;
+    prompt: string;
+    limit: number;
+  }): readonly RenderImage[];
   /** Notes that images were looked at, to the minute. */
   touch(call: { imageIds: readonly string[]; at: number }): void;
+  /** Notes that the files of images are gone. */
+  lose(call: { imageIds: readonly string[]; at: number }): void;
   /**
    * Gives up files by these limits, some hundred at a time: call it until it gives up none. An input that somebody
    * still waits for stays.
    */
   evict(call: { limits: EvictionLimits; at: number }): readonly EvictedFile[];
+  /** Files that were given up, but not removed before the process died. */
+  doomed(call: Record<string, never>): readonly EvictedFile[];
+  /** Notes that files which were given up are removed. */
+  removed(call: { files: readonly EvictedFile[] }): void;
   storeUsage(call: Record<string, never>): StoreUsage;
+  /**
+   * Forgets renders that ended before then, with their events, and old idempotency keys; some hundred at a time.
+   * Their ids stay taken no longer.
+   */
+  forget(call: { endedBefore: number; at: number }): { renders: number };
+  /** Makes prompts findable that are not yet, some hundred at a time. */
+  indexPrompts(call: Record<string, never>): { left: boolean };
   findImage(call: { imageId: string }): ImageRecord | undefined;
   /** Notes an event that is about no render. */
   note(call: { event: NewEvent; at: number }): void;

@@ -9,9 +9,9 @@ import type { RenderRequest } from '../messages/render-request.ts';
 import { invalidRequest } from '../messages/render-request.ts';
 import type { Hold } from '../store/image-store.ts';
 import type { Clock } from './clock.ts';
-import type { Caller, NewRender } from './journal.ts';
+import type { Caller, NewRender, WorkSpec } from './journal.ts';
 import type { InputIds, Mode } from './resolve.ts';
-import { acceptedRequest, checkPlace, fitToGenerator, hashBody, resolveWork } from './resolve.ts';
+import { acceptedRequest, checkPlace, fitToGenerator, hashBody, resolveWork, sharedKey } from './resolve.ts';
 
 const INPUT_FIELDS = ['reference_image', 'depth_map', 'mask'] as const;
 
@@ -43,7 +43,13 @@ export interface PreparationOptions {
   readonly chooseGenerator: (name: string) => GeneratorChoice;
   readonly project: ProjectRules;
   readonly busFormat: ImageFormat;
+  /** Default of a render's wait for its first start. */
+  readonly queueTimeoutMs: number;
+  /** Whether equal requests without a seed share their images. */
+  readonly shareUnseeded: boolean;
   readonly clock: Clock;
+  /** See `Journal`. */
+  readonly steadyNow: () => number;
 }
 
 /** What happens to a request before the journal sees it. */
@@ -66,6 +72,11 @@ export function createPreparation(options: PreparationOptions) {
     const inputs = idsOf(kept);
 
     const id = uuidv7();
+    const queueTimeoutMs =
+      request.queue_timeout_s === undefined ? options.queueTimeoutMs : Math.ceil(request.queue_timeout_s * 1000);
+    const outputFormat = caller.door === 'bus' ? options.busFormat : 'png';
+    const used = usedInputs(fitted.request, inputs);
+    const spec = { ...resolveWork(fitted.request, used, abilities.sizes, { outputFormat }), model };
     const accepted = acceptedRequest(request, inputs);
     return {
       ...caller,
@@ -77,18 +88,25 @@ export function createPreparation(options: PreparationOptions) {
       generator: name,
       priority: request.priority ?? 0,
       timeoutMs: Math.ceil(request.timeout_s === undefined ? served.timeoutMs : request.timeout_s * 1000),
+      queueTimeoutMs,
+      queueUntil: options.steadyNow() + queueTimeoutMs,
+      fallback: request.fallback ?? true,
+      useCache: (request.cache ?? 'use') === 'use',
+      cacheKey: keyFor(fitted.request, spec, served, name),
       clearQueue: request.clear_queue ?? false,
       createdAt: clock.now(),
       // Work is named after the render that it was begun for.
       workId: id,
-      spec: {
-        ...resolveWork(fitted.request, usedInputs(fitted.request, inputs), abilities.sizes, {
-          outputFormat: caller.door === 'bus' ? options.busFormat : 'png',
-        }),
-        model,
-      },
+      spec,
       inputs: Object.values(kept),
     };
+  }
+
+  /** Only a seed says which image is wanted; without one, each request wants its own. */
+  function keyFor(request: RenderRequest, spec: WorkSpec, { generator }: ServedGenerator, name: string) {
+    const seeded = request.seed !== undefined;
+    if (request.cache === 'off' || !(seeded || options.shareUnseeded)) return undefined;
+    return sharedKey(spec, { generator: name, revision: generator.revision ?? name, seeded });
   }
 
   function chosen({ generator = options.defaultGenerator }: RenderRequest) {

@@ -1,4 +1,4 @@
-import type { ServedGenerator } from '../generators/generator.ts';
+import type { GeneratorHealth, ServedGenerator } from '../generators/generator.ts';
 import type { GeneratorResource, RenderResource } from '../messages/render.ts';
 import { imagePath } from './job.ts';
 import type { QueueStats, RenderRecord } from './journal.ts';
@@ -43,7 +43,9 @@ export function presentRender(record: RenderRecord, links: Links, progress: Prog
       bytes,
       seed,
     })),
-    cached: false,
+    cached: record.cached,
+    fallback_from: record.fallbackFrom,
+    batch_id: record.batchId,
     cost_usd: sumOf(attempts.map(({ costUsd }) => costUsd)),
     timings,
     created_at: iso(record.createdAt),
@@ -65,18 +67,21 @@ function iso(at: number): string {
 }
 
 /** A generator as every caller sees it. */
-export function presentGenerator(
-  name: string,
-  isDefault: boolean,
-  { generator, concurrency }: ServedGenerator,
-  queues: readonly QueueStats[],
-): GeneratorResource {
+export function presentGenerator(of: {
+  readonly name: string;
+  readonly isDefault: boolean;
+  readonly served: ServedGenerator;
+  readonly health: GeneratorHealth;
+  readonly queues: readonly QueueStats[];
+}): GeneratorResource {
+  const { name, isDefault, health, queues } = of;
+  const { generator, concurrency } = of.served;
   const { capabilities, sizes } = generator;
   const queue = queues.find((stats) => stats.generator === name);
   return {
     name,
     default: isDefault,
-    ...generator.health(),
+    ...health,
     capabilities: {
       image_to_image: capabilities.fields.has('reference_image'),
       controlnet_depth: capabilities.fields.has('depth_map'),

@@ -106,6 +106,18 @@ export function hashBody(request: AcceptedRequest): string {
   return hash('sha256', canonicalize(request) ?? '');
 }
 
+/**
+ * Names work that gives equal images: SHA-256 (hex) of everything that decides how they look. Without `seeded` the seed
+ * does not count.
+ */
+export function sharedKey(
+  spec: WorkSpec,
+  by: { readonly generator: string; readonly revision: string; readonly seeded?: boolean },
+): string {
+  const { generator, revision, seeded = true } = by;
+  return hash('sha256', canonicalize({ ...spec, seed: seeded ? spec.seed : null, generator, revision }) ?? '');
+}
+
 /** What the generator is to draw: the fitted request with every choice made. */
 export function resolveWork(
   request: RenderRequest,

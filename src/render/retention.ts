@@ -10,13 +10,15 @@ const TARGET = 0.8;
 
 /** Options of `createRetention`. */
 export interface RetentionOptions {
-  readonly journal: Pick<Journal, 'evict' | 'storeUsage'>;
+  readonly journal: Pick<Journal, 'evict' | 'storeUsage' | 'doomed' | 'removed' | 'forget' | 'indexPrompts'>;
   readonly store: Pick<ImageStore, 'remove'>;
   readonly maxBytes: number;
   /** How long an image is safe after its last use. */
   readonly pinMs: number;
   /** How long an image may stay unused; without it, for ever. */
   readonly maxAgeMs: number | undefined;
+  /** How long finished renders are remembered. */
+  readonly keepMs: number;
   readonly clock: Clock;
   readonly log: Logger;
   onEvicted(file: EvictedFile): void;
@@ -32,10 +34,35 @@ export interface Retention {
 
 /** Creates the retention: least recently used goes first, and the journal knows before the file goes. */
 export function createRetention(options: RetentionOptions): Retention {
-  const { journal, store, maxBytes, pinMs, maxAgeMs, clock, log, onEvicted } = options;
+  const { journal, store, maxBytes, pinMs, maxAgeMs, keepMs, clock, log, onEvicted } = options;
   const targetBytes = Math.floor(maxBytes * TARGET);
 
   async function round(): Promise<void> {
+    await removeDoomed();
+    await evict();
+    await forget();
+    while ((await journal.indexPrompts({})).left);
+  }
+
+  /** Files that were given up when the process died. */
+  async function removeDoomed(): Promise<void> {
+    for (let files = await journal.doomed({}); files.length > 0; files = await journal.doomed({})) {
+      if ((await remove(files)) < files.length) return;
+    }
+  }
+
+  async function forget(): Promise<void> {
+    const at = clock.now();
+    let renders = 0;
+    for (;;) {
+      const forgotten = await journal.forget({ endedBefore: at - keepMs, at });
+      renders += forgotten.renders;
+      if (forgotten.renders === 0) break;
+    }
+    if (renders > 0) log.info({ renders }, 'old renders were forgotten');
+  }
+
+  async function evict(): Promise<void> {
     const at = clock.now();
     const { bytes } = await journal.storeUsage({});
     const limits: EvictionLimits = {
@@ -55,15 +82,19 @@ export function createRetention(options: RetentionOptions): Retention {
     if (files > 0) log.info({ files }, 'files of the image store were given up');
   }
 
-  async function remove(files: readonly EvictedFile[]): Promise<void> {
+  /** Removes files that the journal has given up; returns how many. What is held is in use anew, and stays. */
+  async function remove(files: readonly EvictedFile[]): Promise<number> {
+    const done: EvictedFile[] = [];
     for (const file of files) {
       try {
-        await store.remove(file);
-        onEvicted(file);
+        if (await store.remove(file)) onEvicted(file);
+        done.push(file);
       } catch (error) {
         log.warn({ err: error, kind: file.kind, image_id: file.imageId }, 'a file could not be removed');
       }
     }
+    if (done.length > 0) await journal.removed({ files: done });
+    return done.length;
   }
 
   return {

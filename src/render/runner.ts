@@ -1,35 +1,60 @@
 import { AppError } from '../errors.ts';
-import type { ServedGenerator } from '../generators/generator.ts';
-import type { ClaimedWork } from './journal.ts';
-import type { PerformerOptions, Running } from './performer.ts';
-import { createPerformer, STORAGE_RETRY_MS } from './performer.ts';
+import type { GeneratorChoice, GeneratorHealth, ServedGenerator } from '../generators/generator.ts';
+import type { Breaker, BreakerState } from './breaker.ts';
+import { createBreaker } from './breaker.ts';
+import type { EndingOptions } from './endings.ts';
+import { createEndings, STORAGE_RETRY_MS } from './endings.ts';
+import { createFallbacks } from './fallbacks.ts';
+import type { ClaimedWork, Waiter } from './journal.ts';
+import type { PerformerOptions } from './performer.ts';
+import { createPerformer } from './performer.ts';
 import type { Progress } from './present.ts';
-
-/** What the runner must know about a generator. */
-export type Lane = Pick<ServedGenerator, 'generator' | 'concurrency'>;
+import { RunningWork } from './running.ts';
 
 /** How long a generator may take to stop once the grace is over, in ms. What then still runs is left to recovery. */
 const STOP_MS = 2000;
 
 /** Options of `createRunner`. */
-export interface RunnerOptions extends Omit<PerformerOptions, 'stopping' | 'stop' | 'onDrawn'> {
-  readonly lanes: readonly Lane[];
+export interface RunnerOptions
+  extends Omit<PerformerOptions, 'endings' | 'onDrawn'>,
+    Omit<EndingOptions, 'fallbacks' | 'stopping' | 'stop' | 'onPassed' | 'store'> {
+  readonly generators: ReadonlyMap<string, ServedGenerator>;
+  /** `[generator] fallback`. */
+  readonly fallback: readonly GeneratorChoice[];
+  /** Hears that a generator's state has changed by what its works came to. */
+  onState(generator: string, health: GeneratorHealth): void;
+  /** Hears that something waits in a fallback's queue. */
+  onPassed(): void;
 }
 
 /** Takes work from the journal, has it done, and says what became of it. */
 export interface Runner {
   /** Takes what a generator may take now; call it when work came in or the generator became ready. */
   wake(generator: string): void;
-  /** Stops work that nobody waits for, and frees its slot once it has stopped. */
-  stop(workId: string, reason: AppError): void;
+  /** `wake` for all. */
+  wakeAll(): void;
+  /**
+   * Stops work that nobody waits for, and frees its slot once it has stopped. Resolves with whether the provider may
+   * go on, as soon as that is known.
+   */
+  stop(workId: string, reason: AppError): Promise<'stopped' | 'detached'>;
+  /** One more waits for work under way. */
+  join(workId: string, waiter: Waiter): void;
   progressOf(workId: string): Progress | undefined;
+  /** How a generator is, as far as it knows itself and its works tell. */
+  healthOf(generator: string): GeneratorHealth;
+  breakerOf(generator: string): Breaker | undefined;
+  /** Whether a request for this generator may be answered by another one. */
+  hasFallbackFor(generator: string): boolean;
   /** How many works of a generator run, and how long one took lately (ms; undefined before the first). */
-  statsOf(generator: string): { running: number; meanMs: number | undefined };
+  statsOf(generator: string): { running: number; meanMs: number | undefined; concurrency: number };
   /** Takes no more work; after `graceMs` hands back what still runs. Resolves when nothing runs. */
   drain(graceMs: number): Promise<void>;
 }
 
-interface LaneState extends Lane {
+interface Lane extends ServedGenerator {
+  readonly name: string;
+  readonly breaker: Breaker;
   active: number;
   /** Set when work may have come in while the journal was being asked. */
   woken: boolean;
@@ -37,58 +62,81 @@ interface LaneState extends Lane {
 }
 
 /** Creates the runner: per generator as many works at a time as it allows. */
-export function createRunner({ lanes, ...parts }: RunnerOptions): Runner {
-  const { journal, clock, log } = parts;
-  const states = new Map<string, LaneState>(
-    lanes.map((lane) => [lane.generator.name, { ...lane, active: 0, woken: false, meanMs: undefined }]),
-  );
-  const running = new Map<string, Running>();
+export function createRunner({ generators, fallback, ...parts }: RunnerOptions): Runner {
+  const { journal, clock, steadyNow, log } = parts;
+  const lanes = new Map([...generators].map(([name, served]) => [name, createLane(name, served)]));
+  const running = new Map<string, RunningWork>();
   /** Why work was given up whose claim had been committed but not answered yet: there was nothing to stop then. */
   const stoppedEarly = new Map<string, AppError>();
   const finished = new Set<() => void>();
   let claiming = 0;
   let draining = false;
-  const perform = createPerformer({ ...parts, stopping: () => draining, stop, onDrawn });
+  const fallbacks = createFallbacks({ chain: fallback, generators, breakerOf: (name) => lanes.get(name)?.breaker });
+  const endings = createEndings({
+    ...parts,
+    fallbacks,
+    stopping: () => draining,
+    stop: (workId, reason) => void stop(workId, reason),
+    onPassed(name) {
+      parts.onPassed();
+      wake(name);
+    },
+  });
+  const perform = createPerformer({ ...parts, endings, onDrawn });
+  // Whoever has an end of its own waits no longer, while the others go on.
+  parts.hub.subscribe(({ event }) => {
+    if (event.type !== 'RenderCancelled' && event.type !== 'RenderFailed') return;
+    for (const work of running.values()) work.leave(event.render_id);
+  });
 
-  async function take(lane: LaneState): Promise<void> {
+  function createLane(name: string, served: ServedGenerator): Lane {
+    const onChange = (state: BreakerState, reason: string | undefined) => {
+      log.warn({ generator: name, circuit: state, reason }, 'the circuit of a generator has changed');
+      parts.onState(name, healthOf(name));
+    };
+    const breaker = createBreaker({ generator: name, clock, onChange });
+    return { ...served, name, breaker, active: 0, woken: false, meanMs: undefined };
+  }
+
+  async function take(lane: Lane): Promise<void> {
     while (lane.active < lane.concurrency && !draining && isReady(lane)) {
       lane.active += 1;
       lane.woken = false;
-      const job = await claim(lane);
-      if (job === undefined) {
+      const work = await claim(lane);
+      if (work === undefined) {
         free(lane);
         if (!lane.woken) return;
         continue;
       }
-      void work(lane, job);
+      void run(lane, work);
     }
   }
 
-  async function work(lane: LaneState, job: Running): Promise<void> {
-    await perform(lane.generator, job);
-    running.delete(job.claimed.workId);
+  async function run(lane: Lane, work: RunningWork): Promise<void> {
+    await perform(lane, work);
+    running.delete(work.claimed.workId);
     free(lane);
     void take(lane);
   }
 
   function onDrawn(generator: string, ms: number): void {
-    const lane = states.get(generator);
+    const lane = lanes.get(generator);
     if (lane !== undefined) lane.meanMs = lane.meanMs === undefined ? ms : 0.8 * lane.meanMs + 0.2 * ms;
   }
 
-  function free(lane: LaneState): void {
+  function free(lane: Lane): void {
     lane.active -= 1;
     for (const check of finished) check();
   }
 
-  async function claim({ generator }: LaneState): Promise<Running | undefined> {
+  async function claim({ name }: Lane): Promise<RunningWork | undefined> {
     claiming += 1;
     try {
-      const claimed = await journal.claim({ generator: generator.name, at: clock.now() });
+      const claimed = await journal.claim({ generator: name, at: clock.now(), steadyAt: steadyNow() });
       return claimed && register(claimed);
     } catch (error) {
-      log.error({ err: error, generator: generator.name }, 'work could not be taken from the journal');
-      clock.after(STORAGE_RETRY_MS, () => wake(generator.name));
+      log.error({ err: error, generator: name }, 'work could not be taken from the journal');
+      clock.after(STORAGE_RETRY_MS, () => wake(name));
       return undefined;
     } finally {
       claiming -= 1;
@@ -96,45 +144,69 @@ export function createRunner({ lanes, ...parts }: RunnerOptions): Runner {
     }
   }
 
-  function register(claimed: ClaimedWork): Running {
-    const job: Running = { claimed, abort: new AbortController(), startedAt: clock.elapsed() };
+  function register(claimed: ClaimedWork): RunningWork {
+    const work = new RunningWork(claimed, clock, (expired, waiter) => void endings.expire(expired, waiter));
     const reason = stoppedEarly.get(claimed.workId) ?? (draining ? stopping() : undefined);
-    if (reason !== undefined) job.abort.abort(reason);
-    running.set(claimed.workId, job);
-    return job;
+    if (reason !== undefined) work.abort.abort(reason);
+    running.set(claimed.workId, work);
+    return work;
   }
 
-  function wake(generator: string): void {
-    const lane = states.get(generator);
+  function wake(name: string): void {
+    const lane = lanes.get(name);
     if (lane === undefined) return;
     lane.woken = true;
     void take(lane);
   }
 
-  function stop(workId: string, reason: AppError): void {
-    const job = running.get(workId);
-    if (job !== undefined) job.abort.abort(reason);
-    else if (claiming > 0) stoppedEarly.set(workId, reason);
+  async function stop(workId: string, reason: AppError): Promise<'stopped' | 'detached'> {
+    const work = running.get(workId);
+    if (work === undefined) {
+      if (claiming > 0) stoppedEarly.set(workId, reason);
+      return 'stopped';
+    }
+    work.abort.abort(reason);
+    const late = Promise.withResolvers<'late'>();
+    const cancel = clock.after(STOP_MS, () => late.resolve('late'));
+    const end = await Promise.race([work.over, late.promise]);
+    cancel();
+    // What does not stop in time and has a job elsewhere may well go on there.
+    return work.detached || (end === 'late' && work.remoteId !== undefined) ? 'detached' : 'stopped';
+  }
+
+  function healthOf(name: string): GeneratorHealth {
+    const lane = lanes.get(name);
+    if (lane === undefined) return { state: 'disabled', reason: 'There is no such generator.' };
+    const own = lane.generator.health();
+    if (!isReady(lane) || lane.breaker.state === 'closed') return own;
+    return { state: lane.breaker.state === 'open' ? 'open' : 'degraded', reason: lane.breaker.reason };
   }
 
   return {
     wake,
+    wakeAll() {
+      for (const name of lanes.keys()) wake(name);
+    },
     stop,
+    join: (workId, waiter) => running.get(workId)?.join(waiter),
     progressOf: (workId) => running.get(workId)?.progress,
-    statsOf(generator) {
-      const lane = states.get(generator);
-      const count = [...running.values()].filter(({ claimed }) => claimed.generator === generator).length;
-      return { running: count, meanMs: lane?.meanMs };
+    healthOf,
+    breakerOf: (name) => lanes.get(name)?.breaker,
+    hasFallbackFor: fallbacks.hasFor,
+    statsOf(name) {
+      const lane = lanes.get(name);
+      const count = [...running.values()].filter(({ claimed }) => claimed.generator === name).length;
+      return { running: count, meanMs: lane?.meanMs, concurrency: lane?.concurrency ?? 1 };
     },
     async drain(graceMs) {
       draining = true;
       const idle = Promise.withResolvers<void>();
       const check = () => {
-        if ([...states.values()].every(({ active }) => active === 0)) idle.resolve();
+        if ([...lanes.values()].every(({ active }) => active === 0)) idle.resolve();
       };
       finished.add(check);
       const handBack = () => {
-        for (const workId of running.keys()) stop(workId, stopping());
+        for (const work of running.values()) work.abort.abort(stopping());
       };
       const timers = [clock.after(graceMs, handBack), clock.after(graceMs + STOP_MS, idle.resolve)];
       check();
@@ -144,7 +216,7 @@ export function createRunner({ lanes, ...parts }: RunnerOptions): Runner {
   };
 }
 
-function isReady({ generator }: Lane): boolean {
+function isReady({ generator }: Pick<Lane, 'generator'>): boolean {
   return ['ready', 'degraded'].includes(generator.health().state);
 }
 

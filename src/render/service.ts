@@ -1,31 +1,30 @@
-import { AppError, asAppError } from '../errors.ts';
+import { v7 as uuidv7 } from 'uuid';
+import { AppError } from '../errors.ts';
 import type { CancelOutcome, GeneratorResource, RenderResource } from '../messages/render.ts';
-import type { Hold, ImageStore } from '../store/image-store.ts';
-import type { Hub, PublishedEvent } from './hub.ts';
-import type { ImageRecord, Journal, NewRender, RenderRecord } from './journal.ts';
+import type { Hub } from './hub.ts';
+import type { Caller, ImageRecord, Journal, RenderFilters, RenderRecord } from './journal.ts';
 import type { Links } from './links.ts';
 import type { Logger } from './logger.ts';
-import type { PreparationOptions, Submission } from './prepare.ts';
-import { createPreparation } from './prepare.ts';
+import type { Submission } from './prepare.ts';
 import { presentGenerator, presentRender } from './present.ts';
 import type { Runner } from './runner.ts';
+import type { Submitted, SubmittingOptions } from './submitting.ts';
+import { createSubmitting } from './submitting.ts';
+import { createWaits } from './waits.ts';
 
 /** Options of `createRenderService`. */
-export interface RenderServiceOptions extends PreparationOptions {
+export interface RenderServiceOptions extends Omit<SubmittingOptions, 'present' | 'draining'> {
   readonly journal: Journal;
   readonly hub: Hub;
   readonly runner: Runner;
-  readonly maxQueued: number;
-  readonly store: Pick<ImageStore, 'hold'>;
   readonly links: Links;
   readonly log: Logger;
 }
 
-/** What became of a request: `replay` holds the last events of a render that was known and is over. */
-export interface Submitted {
-  readonly kind: 'accepted' | 'known';
-  readonly render: RenderResource;
-  readonly replay: readonly PublishedEvent[];
+/** A page of renders, newest first. `next` is where the following page begins. */
+export interface RenderPage {
+  readonly renders: readonly RenderResource[];
+  readonly next?: number | undefined;
 }
 
 /** The one door to renders: every transport goes through it, none past it. */
@@ -34,71 +33,28 @@ export type RenderService = ReturnType<typeof createRenderService>;
 /** Creates the door. */
 export function createRenderService(options: RenderServiceOptions) {
   const { journal, hub, runner, generators, links, clock } = options;
-  const preparation = createPreparation(options);
+  const waits = createWaits({ hub, clock });
   let draining = false;
-  /** How to end each wait at once. */
-  const waits = new Set<() => void>();
-
   const present = (record: RenderRecord): RenderResource =>
     presentRender(record, links, runner.progressOf(record.workId));
+  const { submitAll } = createSubmitting({ ...options, present, draining: () => draining });
 
   /**
    * Accepts a render; resolves when it is journalled. The same `request_id` with the same body is the same render.
    * Throws `invalid_request`, `unknown_generator`, `unsupported_field`, `invalid_image`, `uri_not_allowed`,
-   * `request_id_conflict`, `queue_full`, `draining`, `storage_full` or `storage_failed`.
+   * `request_id_conflict`, `idempotency_key_conflict`, `queue_full`, `generator_unavailable`, `draining`,
+   * `storage_full` or `storage_failed`.
    */
-  async function submit(submission: Submission): Promise<Submitted> {
-    const hold = options.store.hold();
-    try {
-      if (draining) throw new AppError('draining', 'The server is stopping and takes no more renders.');
-      return await take(await preparation.prepare(submission, hold));
-    } catch (error) {
-      // What was accepted once stays accepted, even where it would be refused today.
-      const known = asAppError(error).code === 'request_id_conflict' ? undefined : await findSame(submission, hold);
-      if (known === undefined) throw error;
-      return { kind: 'known', render: present(known), replay: await lastEvents(known) };
-    } finally {
-      hold.release();
-    }
+  async function submit(submission: Submission, idempotencyKey?: string): Promise<Submitted> {
+    const [submitted] = await submitAll({ submissions: [submission], idempotencyKey });
+    if (submitted === undefined) throw new AppError('internal', 'The request was neither accepted nor refused.');
+    return submitted;
   }
 
-  /** The render that has the request's id already, if it is the same request. */
-  async function findSame(submission: Submission, hold: Hold): Promise<RenderRecord | undefined> {
-    const { caller, request } = submission;
-    if (request.request_id === undefined) return undefined;
-    const known = await journal.findRender({ id: request.request_id, owner: caller.owner });
-    if (known === undefined || known.owner !== caller.owner || known.requestId !== request.request_id) return undefined;
-    return known.bodyHash === (await preparation.hashRequest(submission, known.request, hold)) ? known : undefined;
-  }
-
-  async function take(render: NewRender): Promise<Submitted> {
-    const outcome = await journal.accept({ render, maxQueued: options.maxQueued });
-    switch (outcome.kind) {
-      case 'conflict':
-        throw new AppError('request_id_conflict', 'request_id: another request was accepted under this id before.', {
-          issues: [{ path: 'request_id', message: 'belongs to another request' }],
-        });
-      case 'full':
-        throw new AppError('queue_full', `${outcome.queued} renders wait already, as many as the queue holds.`, {
-          retryAfterMs: Math.max(1000, runner.statsOf(render.generator).meanMs ?? 0),
-        });
-      case 'known':
-        return { kind: 'known', render: present(outcome.render), replay: await lastEvents(outcome.render) };
-      case 'accepted': {
-        for (const workId of outcome.stoppedWork) {
-          runner.stop(workId, new AppError('superseded', 'A newer request with clear_queue took its place.'));
-        }
-        runner.wake(render.generator);
-        return { kind: 'accepted', render: present(outcome.render), replay: [] };
-      }
-    }
-  }
-
-  /** The last events of a render that is over, to be sent again to a peer that asks again. */
-  async function lastEvents(render: RenderRecord): Promise<PublishedEvent[]> {
-    if (render.finishedAt === undefined) return [];
-    const events = await journal.lastEvents({ renderId: render.id });
-    return events.map(hub.publishable);
+  /** Accepts all of the requests, or none. Throws as `submit`, naming the request by its place. */
+  async function submitBatch(submissions: readonly Submission[], idempotencyKey?: string) {
+    const submitted = await submitAll({ submissions, idempotencyKey, batchId: uuidv7() });
+    return { batchId: submitted[0]?.render.batch_id, submitted };
   }
 
   async function find(id: string, owner: string): Promise<RenderRecord> {
@@ -110,24 +66,8 @@ export function createRenderService(options: RenderServiceOptions) {
   /** Resolves with the render once it is over, or as it is after `ms`, when `signal` aborts or the server stops. */
   async function wait(id: string, owner: string, ms: number, signal?: AbortSignal): Promise<RenderResource> {
     const { id: renderId } = await find(id, owner);
-    const over = Promise.withResolvers<void>();
-    const unsubscribe = hub.subscribe(({ event }) => {
-      if (isLast(event) && 'render_id' in event && event.render_id === renderId) over.resolve();
-    });
-    const cancelTimer = clock.after(ms, over.resolve);
-    waits.add(over.resolve);
-    const leave = () => over.resolve();
-    signal?.addEventListener('abort', leave);
-    try {
-      // Looked up after the subscription, so that an end in between is not missed.
-      const { finishedAt } = await find(renderId, owner);
-      if (finishedAt === undefined && signal?.aborted !== true) await over.promise;
-    } finally {
-      unsubscribe();
-      cancelTimer();
-      waits.delete(over.resolve);
-      signal?.removeEventListener('abort', leave);
-    }
+    const isOver = async () => (await find(renderId, owner)).finishedAt !== undefined;
+    await waits.until(renderId, ms, isOver, signal);
     return present(await find(renderId, owner));
   }
 
@@ -137,21 +77,58 @@ export function createRenderService(options: RenderServiceOptions) {
     const reason = new AppError('cancelled', 'The render was cancelled.');
     const call = { renderId, status: 'cancelled', error: reason.toPublic(), at: clock.now() } as const;
     const { settled, stoppedWork } = await journal.settle(call);
-    if (stoppedWork !== undefined) runner.stop(stoppedWork, reason);
-    return { outcome: settled ? 'cancelled' : 'already_done', render: present(await find(renderId, owner)) };
+    const stopped = stoppedWork === undefined ? 'stopped' : await runner.stop(stoppedWork, reason);
+    const outcome = stopped === 'detached' ? 'detached' : 'cancelled';
+    return { outcome: settled ? outcome : 'already_done', render: present(await find(renderId, owner)) };
+  }
+
+  async function list(filters: RenderFilters, limit: number, before?: number): Promise<RenderPage> {
+    const { renders, next } = await journal.listRenders({ filters, limit, before });
+    return { renders: renders.map(present), next };
+  }
+
+  /** Cancels everything that waits, of one generator or of all; what runs goes on. */
+  async function clearQueue(generator?: string): Promise<{ cancelled: number }> {
+    const error = new AppError('cancelled', 'The queue was cleared.').toPublic();
+    return await journal.clearQueue({ generator, error, at: clock.now() });
+  }
+
+  /** Cancels what a caller has waiting for another place than this, but never the caller's newest render. */
+  async function supersedeStale(caller: Caller & { era: string; biome: string }): Promise<number> {
+    const error = new AppError('superseded', 'The scene has moved on to another era or biome.').toPublic();
+    return (await journal.supersedeStale({ ...caller, error, at: clock.now() })).cancelled;
+  }
+
+  /** Whether work may begin; kept across restarts. What runs goes on. */
+  async function setPaused(paused: boolean): Promise<void> {
+    await journal.setPaused({ paused, at: clock.now() });
+    if (!paused) runner.wakeAll();
   }
 
   async function listGenerators(): Promise<GeneratorResource[]> {
     const queues = await journal.queueStats({});
     return [...generators].map(([name, served]) =>
-      presentGenerator(name, name === options.chooseGenerator(options.defaultGenerator).generator, served, queues),
+      presentGenerator({
+        name,
+        isDefault: name === options.chooseGenerator(options.defaultGenerator).generator,
+        served,
+        health: runner.healthOf(name),
+        queues,
+      }),
     );
   }
 
   return {
     submit,
+    submitBatch,
     wait,
     cancel,
+    list,
+    clearQueue,
+    supersedeStale,
+    pause: () => setPaused(true),
+    resume: () => setPaused(false),
+    isPaused: () => journal.isPaused({}),
     /** By the server's id or a caller's `request_id`. Throws `render_not_found`. */
     get: async (id: string, owner: string) => present(await find(id, owner)),
     /** Notes that the image was looked at. Throws `image_not_found` or `image_evicted`. */
@@ -185,17 +162,11 @@ export function createRenderService(options: RenderServiceOptions) {
         options.log.error({ err: error }, 'that the server stops could not be journalled');
       }
       await runner.drain(graceMs);
-      for (const end of waits) end();
+      waits.endAll();
     },
   };
 }
 
 function evicted(): AppError {
   return new AppError('image_evicted', 'The image was here, but its file has been given up.');
-}
-
-/** Whether an event is the last of its render. */
-export function isLast(event: PublishedEvent['event']): boolean {
-  if (event.type === 'ImageReady') return event.index === event.of - 1;
-  return event.type === 'RenderFailed' || event.type === 'RenderCancelled';
 }

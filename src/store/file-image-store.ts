@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { lstat, rm } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { AppError } from '../errors.ts';
 import type { ImageFormat } from '../messages/fields.ts';
 import { createDurableFiles, createTurns, hasCode, openRegular, storageError } from './durable-files.ts';
 import { createHolds } from './holds.ts';
 import type { Hold, ImageStore, StoredFile } from './image-store.ts';
+import { createNotes } from './notes.ts';
 
 const EXTENSIONS: Readonly<Record<ImageFormat, string>> = {
   png: 'png',
@@ -21,13 +22,14 @@ export interface FileImageStore extends ImageStore {
 }
 
 /**
- * Images as files: `renders/<aa>/<sha256>.<ext>`, `inputs/<aa>/<sha256>`, `latest.<ext>`, and `tmp/` for what
- * is not whole yet. Makes `dir`, relative to the working directory, and sweeps `tmp/`; throws as `save`.
+ * Images as files: `renders/<aa>/<sha256>.<ext>`, `inputs/<aa>/<sha256>`, `latest.<ext>`, `notes/`, and `tmp/` for
+ * what is not whole yet. Makes `dir`, relative to the working directory, and sweeps `tmp/`; throws as `save`.
  * The folder may be deleted at any time: the next write makes it again.
  */
 export async function createFileImageStore(options: { dir: string }): Promise<FileImageStore> {
   const dir = resolve(options.dir);
   const files = createDurableFiles(join(dir, 'tmp'));
+  const notes = createNotes(join(dir, 'notes'));
   const linking = createTurns();
   const holds = createHolds();
 
@@ -84,6 +86,19 @@ export async function createFileImageStore(options: { dir: string }): Promise<Fi
       const { handle, size } = await openImage(pathOf(imageId, format));
       return { stream: handle.createReadStream(), size };
     },
+
+    async has(imageId, format) {
+      try {
+        return (await lstat(pathOf(imageId, format))).isFile();
+      } catch (error) {
+        if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false;
+        throw storageError(error);
+      }
+    },
+
+    writeNote: notes.write,
+    readNote: notes.read,
+    removeNotes: notes.remove,
 
     async setLatest(imageId, format) {
       const link = join(dir, `latest.${EXTENSIONS[format]}`);

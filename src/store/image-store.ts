@@ -37,6 +37,14 @@ export interface ImageStore {
     imageId: string,
     format: ImageFormat,
   ): Promise<{ readonly stream: NodeJS.ReadableStream; readonly size: number }>;
+  /** Whether a finished image's file is there. Throws `storage_failed` when that cannot be seen. */
+  has(imageId: string, format: ImageFormat): Promise<boolean>;
+  /** Keeps a small note under a plain name; it survives the process, but not a power cut. Throws as `save`. */
+  writeNote(name: string, content: unknown): Promise<void>;
+  /** A note's content; undefined when there is none that is whole. Throws `storage_failed`. */
+  readNote(name: string): Promise<unknown>;
+  /** Removes a note, or all. Throws `storage_failed`. */
+  removeNotes(name?: string): Promise<void>;
   /** Absolute path of a finished image. */
   pathOf(imageId: string, format: ImageFormat): string;
   /** Points `latest.<ext>` at a finished image, atomically. Throws as `save`. */

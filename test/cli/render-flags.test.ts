@@ -39,6 +39,9 @@ const EVERY: Record<RenderRequestField, readonly [args: readonly string[], value
   quality: [['--quality', '80'], 80],
   priority: [['--priority', '-5'], -5],
   timeout_s: [['--timeout', '1.5'], 1.5],
+  queue_timeout_s: [['--queue-timeout', '30'], 30],
+  cache: [['--cache', 'refresh'], 'refresh'],
+  fallback: [['--no-fallback'], false],
   clear_queue: [['--clear-queue'], true],
   metadata: [
     ['--metadata', 'room=2', '--metadata', 'note=a=b', '--metadata', 'empty='],

@@ -95,8 +95,10 @@ it('a render that is cancelled while it is handed back stays cancelled', async (
   const stopped = app.stop();
   await watch.until('ServerDraining');
   await clock.advance(1000);
-  expect((await renders.cancel(render.id, 'ann')).outcome).toBe('cancelled');
+  const cancelled = renders.cancel(render.id, 'ann');
+  await watch.until('RenderCancelled', render.id);
   step.fail(step.hooks.signal.reason);
+  expect((await cancelled).outcome).toBe('cancelled');
   await stopped;
 
   const next = await startStepped({ dir });

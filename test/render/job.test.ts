@@ -29,6 +29,7 @@ describe('a render’s status', () => {
       'queued -> cancelled',
       'queued -> failed',
       'queued -> running',
+      'queued -> succeeded',
       'running -> cancelled',
       'running -> failed',
       'running -> queued',
@@ -48,14 +49,14 @@ describe('a render’s status', () => {
 
 describe('the events of a change', () => {
   it('are what their schemas say', () => {
-    for (const event of [queuedEvent(JOB, 3, 2), ...CHANGES.flatMap(({ events }) => events)]) {
+    for (const event of [queuedEvent(JOB, 3, 2, 'miss'), ...CHANGES.flatMap(({ events }) => events)]) {
       const { type, ...body } = event;
       expect(eventBodies[type].strict().parse(body)).toEqual(body);
     }
   });
 
   it('name the render by both of its ids', () => {
-    for (const event of [queuedEvent(JOB, 3, 2), ...CHANGES.flatMap(({ events }) => events)]) {
+    for (const event of [queuedEvent(JOB, 3, 2, 'miss'), ...CHANGES.flatMap(({ events }) => events)]) {
       expect(event).toMatchObject({ render_id: 'r-1', request_id: 'visit' });
     }
   });
@@ -72,11 +73,12 @@ describe('the events of a change', () => {
 
   it('leave out what the request did not say', () => {
     const { era: _, biome: _b, num_images: _n, ...request } = JOB.request;
-    expect(queuedEvent({ ...JOB, request }, 0, 1)).toEqual({
+    expect(queuedEvent({ ...JOB, request }, 0, 1, 'bypass')).toEqual({
       type: 'RenderQueued',
       render_id: 'r-1',
       request_id: 'visit',
       generator: 'draw',
+      cache: 'bypass',
       priority: 0,
       num_images: 1,
     });

@@ -9,6 +9,7 @@ import type {
   NewRender,
   RenderImage,
   RenderRecord,
+  Taken,
   WorkResult,
   WorkSpec,
 } from '../../src/render/journal.ts';
@@ -33,6 +34,10 @@ export function newRender({ spec, ...changes }: RenderChanges = {}): NewRender {
     generator: 'draw',
     priority: 0,
     timeoutMs: 1000,
+    queueTimeoutMs: 600_000,
+    queueUntil: AT + 600_000,
+    fallback: true,
+    useCache: true,
     clearQueue: false,
     createdAt: AT,
     workId: randomUUID(),
@@ -53,19 +58,35 @@ export function newRender({ spec, ...changes }: RenderChanges = {}): NewRender {
 
 /** Hands a render in and expects it to be taken. */
 export async function accept(journal: Journal, changes: RenderChanges = {}): Promise<RenderRecord> {
-  const outcome = await journal.accept({ render: newRender(changes), maxQueued: 10_000 });
-  return accepted(outcome).render;
+  return accepted(await acceptOne(journal, newRender(changes), 10_000)).render;
+}
+
+/** What became of one render: as `Accepted`, without its lists. */
+export type AcceptedOne = (Taken & { stoppedWork: readonly string[] }) | Exclude<Accepted, { kind: 'taken' }>;
+
+/** Hands one render in. */
+export async function acceptOne(journal: Journal, render: NewRender, maxQueued = 10_000): Promise<AcceptedOne> {
+  const outcome = await journal.accept({ renders: [render], maxQueued });
+  if (outcome.kind !== 'taken') return outcome;
+  const [taken] = outcome.renders;
+  if (taken === undefined) throw new Error('the render was neither taken nor refused');
+  return { ...taken, stoppedWork: outcome.stoppedWork };
 }
 
 /** Narrows an outcome that must be `accepted`. */
-export function accepted(outcome: Accepted): Extract<Accepted, { kind: 'accepted' }> {
+export function accepted(outcome: AcceptedOne): Extract<AcceptedOne, { kind: 'accepted' }> {
   if (outcome.kind !== 'accepted') throw new Error(`the render was not accepted but ${outcome.kind}`);
   return outcome;
 }
 
+/** `recover`, with what most tests do not care about. */
+export function recover(journal: Journal, changes: Partial<Parameters<Journal['recover']>[0]> = {}) {
+  return journal.recover({ crashAttempts: 2, generators: ['draw'], at: AT, steadyAt: AT, ...changes });
+}
+
 /** Takes work that must be there. */
 export async function claim(journal: Journal, generator = 'draw', at = AT): Promise<ClaimedWork> {
-  const work = await journal.claim({ generator, at });
+  const work = await journal.claim({ generator, at, steadyAt: at });
   if (work === undefined) throw new Error('there was no work');
   return work;
 }

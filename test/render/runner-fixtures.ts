@@ -3,6 +3,7 @@ import { createHub } from '../../src/render/hub.ts';
 import type { Journal, RenderRecord } from '../../src/render/journal.ts';
 import type { Runner } from '../../src/render/runner.ts';
 import { createRunner } from '../../src/render/runner.ts';
+import { createWorkNotes } from '../../src/render/work-notes.ts';
 import { createImages } from '../../src/store/convert.ts';
 import { createFileImageStore } from '../../src/store/file-image-store.ts';
 import type { ImageStore } from '../../src/store/image-store.ts';
@@ -18,6 +19,8 @@ import { openJournal } from './sqlite/open.ts';
 /** What a test puts in the place of a part. */
 export interface RunnerChanges {
   readonly concurrency?: number;
+  readonly fallback?: readonly string[];
+  readonly retries?: number;
   /** The journal as the runner sees it; the test has the real one. */
   readonly journal?: (real: Journal) => Journal;
   readonly store?: (real: ImageStore) => ImageStore;
@@ -36,6 +39,10 @@ export interface RunningRunner {
   readonly journal: Journal;
   readonly store: ImageStore;
   readonly generator: SteppedGenerator;
+  /** Another one, `other`, for fallbacks. */
+  readonly other: SteppedGenerator;
+  /** Changes of the generators' states, as the runner told them. */
+  readonly states: string[];
   readonly clock: ManualClock;
   readonly watch: EventWatch;
   /** Steps of the renders' progress, as the hub told them. */
@@ -51,9 +58,12 @@ export async function startRunner({ concurrency = 1, ...changes }: RunnerChanges
   const store = await createFileImageStore({ dir: await temporaryDir() });
   const clock = new ManualClock();
   const generator = new SteppedGenerator('draw');
+  const other = new SteppedGenerator('other');
+  const states: string[] = [];
   const lines: LogLine[] = [];
   const write = (level: LogLine['level']) => (fields: object, message: string) =>
     void lines.push({ level, fields, message });
+  const log = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
   const hub = createHub({
     journal,
     links: { url: (path) => path, uri: (imageId) => imageId, showPaths: true },
@@ -65,19 +75,28 @@ export async function startRunner({ concurrency = 1, ...changes }: RunnerChanges
   const progress: RunningRunner['progress'] = [];
   hub.subscribeProgress(({ render_id, step, fraction }) => progress.push({ render_id, step, fraction }));
   const runner = createRunner({
-    lanes: [{ generator, concurrency }],
+    generators: new Map(
+      [generator, other].map((each) => [each.name, { generator: each, concurrency, timeoutMs: 1_000_000 }]),
+    ),
+    fallback: (changes.fallback ?? []).map((name) => ({ generator: name })),
+    retries: changes.retries ?? 0,
+    random: () => 1,
+    onState: (name, { state }) => void states.push(`${name} ${state}`),
+    onPassed: () => undefined,
+    steadyNow: clock.now.bind(clock),
+    notes: createWorkNotes({ journal, store, clock, log }),
     journal: changes.journal?.(journal) ?? journal,
     store: changes.store?.(store) ?? store,
     images: createImages({ maxPixels: 1e6, maxBytes: 1e6 }),
     hub,
     clock,
-    log: { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') },
+    log,
   });
   onTestFinished(async () => {
     const drained = runner.drain(0);
     // Less than a generator gets to stop: what is being written is to be whole before its folder goes.
     await clock.advance(1000);
-    await generator.close();
+    await Promise.all([generator.close(), other.close()]);
     await drained;
   });
   return {
@@ -85,6 +104,8 @@ export async function startRunner({ concurrency = 1, ...changes }: RunnerChanges
     journal,
     store,
     generator,
+    other,
+    states,
     clock,
     watch,
     progress,

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../src/errors.ts';
 import type { ClaimedWork, Journal } from '../../src/render/journal.ts';
-import { AT, accept, CANCELLED, find, TIMEOUT } from './journal-fixtures.ts';
+import { AT, accept, CANCELLED, find, recover, TIMEOUT } from './journal-fixtures.ts';
 import { startRunner } from './runner-fixtures.ts';
 
 const FULL = () => new AppError('storage_full', 'The disk is full.');
@@ -203,7 +203,7 @@ describe('a lane', () => {
   it('does nothing for a generator that it does not know', async () => {
     const { runner } = await startRunner();
     runner.wake('unknown');
-    expect(runner.statsOf('unknown')).toEqual({ running: 0, meanMs: undefined });
+    expect(runner.statsOf('unknown')).toEqual({ running: 0, meanMs: undefined, concurrency: 1 });
   });
 
   it('knows how long a work took lately', async () => {
@@ -281,7 +281,7 @@ describe('a stop', () => {
     await claimed.promise;
     const left = await journal.settle({ renderId: id, status: 'cancelled', error: CANCELLED, at: AT });
     expect(left.stoppedWork).toBe(workId);
-    runner.stop(workId, STOP);
+    void runner.stop(workId, STOP);
     gate.resolve();
     expect(await watch.until('AttemptEnded', id)).toMatchObject({ outcome: 'cancelled' });
     await submit({ spec: { prompt: 'next' } });
@@ -295,7 +295,7 @@ describe('a stop', () => {
     await watch.until('ImageReady', id);
     const late = await journal.settle({ renderId: id, status: 'cancelled', error: CANCELLED, at: AT });
     expect(late.settled).toBe(false);
-    runner.stop(workId, STOP);
+    void runner.stop(workId, STOP);
     expect(watch.typesOf(id)).toEqual(['RenderQueued', 'RenderStarted', 'AttemptEnded', 'ImageReady']);
   });
 
@@ -316,7 +316,7 @@ describe('a stop', () => {
     const { id } = await submit();
     leave = async (workId) => {
       await journal.settle({ renderId: id, status, error, at: AT });
-      runner.stop(workId, new AppError(error.code, error.message));
+      void runner.stop(workId, new AppError(error.code, error.message));
     };
     (await generator.call(1)).finish();
     expect(await watch.until('AttemptEnded', id)).toMatchObject({ outcome });
@@ -372,12 +372,30 @@ describe('storage that fails', () => {
     await generator.call(1);
   });
 
-  it('fails the render when the image cannot be kept', async () => {
-    const { submit, generator, watch } = await startRunner({
-      store: (real) => ({ ...real, save: () => Promise.reject(FULL()) }),
+  it('keeps what is drawn until it can be stored, and draws it once', async () => {
+    let full = true;
+    const { submit, generator, watch, clock, journal } = await startRunner({
+      store: (real) => ({ ...real, save: (...args) => (full ? Promise.reject(FULL()) : real.save(...args)) }),
     });
     const { id } = await submit();
     (await generator.call(1)).finish();
+    await clock.untilPending();
+    await clock.advance(5000);
+    full = false;
+    await clock.advance(1000);
+    await watch.until('ImageReady', id);
+    expect(generator.calls.length).toBe(1);
+    expect((await find(journal, id)).attempts).toMatchObject([{ outcome: 'succeeded' }]);
+  });
+
+  it('fails the render with what the storage says when its time is over before that', async () => {
+    const { submit, generator, watch, clock } = await startRunner({
+      store: (real) => ({ ...real, save: () => Promise.reject(FULL()) }),
+    });
+    const { id } = await submit({ timeoutMs: 5000 });
+    (await generator.call(1)).finish();
+    await generator.settled();
+    await clock.advance(5000);
     expect(await watch.until('RenderFailed', id)).toMatchObject({ code: 'storage_full', retryable: true });
   });
 
@@ -431,7 +449,7 @@ describe('draining', () => {
     await generator.call(1);
     await clock.run(runner.drain(5000));
     expect((await find(journal, id)).status).toBe('running');
-    expect(await journal.recover({ crashAttempts: 2, generators: ['draw'], at: AT })).toEqual({
+    expect(await recover(journal, { at: AT })).toEqual({
       requeued: 1,
       failed: 0,
     });

@@ -219,7 +219,9 @@ describe('cancel', () => {
     const { render } = await submit();
     const step = await generator.call(1);
     const next = await submit({ prompt: 'next' });
-    expect((await renders.cancel(render.id, 'ann')).render.status).toBe('cancelled');
+    const cancelled = renders.cancel(render.id, 'ann');
+    await watch.until('RenderCancelled', render.id);
+    await renders.generators();
     expect(step.hooks.signal.aborted).toBe(true);
     // Whatever would start does so within these answers: the journal keeps the order of its calls.
     await renders.generators();
@@ -227,9 +229,30 @@ describe('cancel', () => {
     expect((await renders.get(next.render.id, 'ann')).status).toBe('queued');
 
     step.finish();
+    expect((await cancelled).render.status).toBe('cancelled');
     expect((await generator.call(2)).work.prompt).toBe('next');
     expect(watch.typesOf(render.id).at(-1)).toBe('AttemptEnded');
     expect((await renders.get(render.id, 'ann')).images).toEqual([]);
+  });
+
+  it('says that the provider may go on, when the generator says so or does not stop in time', async () => {
+    const { submit, generator, renders, clock, watch } = await startStepped();
+    const first = await submit();
+    const { hooks } = await generator.call(1);
+    hooks.onDetached();
+    expect((await renders.cancel(first.render.id, 'ann')).outcome).toBe('detached');
+    expect((await renders.get(first.render.id, 'ann')).attempts).toMatchObject([{ outcome: 'detached' }]);
+
+    generator.stopsOnAbort = false;
+    const second = await submit();
+    const step = await generator.call(2);
+    await step.hooks.onRemoteId('job-2');
+    const cancelled = renders.cancel(second.render.id, 'ann');
+    await watch.until('RenderCancelled', second.render.id);
+    await renders.generators();
+    await clock.advance(2000);
+    expect((await cancelled).outcome).toBe('detached');
+    step.fail(step.hooks.signal.reason);
   });
 
   it('says so when the render is over already', async () => {

@@ -1,8 +1,12 @@
 import type { PublicError } from '../../errors.ts';
-import { queuedEvent } from '../job.ts';
-import type { JournalOperations, NewRender, RenderRecord } from '../journal.ts';
-import type { JournalContext } from './context.ts';
+import type { CacheUse } from '../../messages/outputs.ts';
+import { cancel, queuedEvent, start, succeed } from '../job.ts';
+import type { JournalOperations, NewRender, RenderRecord, Taken } from '../journal.ts';
+import { createCalls } from './calls.ts';
+import type { JournalContext, StoredWork } from './context.ts';
+import type { StoredRender } from './rows.ts';
 import { readRender } from './rows.ts';
+import { createSharing } from './sharing.ts';
 
 /** Lower runs first among equal priorities: the visitor at the bowl never waits behind a batch. */
 const LANES = { bus: 0, rest: 1 } as const;
@@ -13,60 +17,13 @@ const SUPERSEDED: PublicError = {
   retryable: false,
 };
 
-/** How a render comes in. `settle` ends the ones that it supersedes. */
-export function createAccept(
-  { run, one, all, log, complete }: JournalContext,
-  settle: JournalOperations['settle'],
-): Pick<JournalOperations, 'accept'> {
-  /** How many works wait, and how many of them would run before a new one of this kind. */
-  function lookAtQueue({ generator, priority, door }: NewRender): { queued: number; ahead: number } {
-    const counts = one(
-      `SELECT sum(queued) AS queued, sum(queued) FILTER (WHERE generator = $generator AND
-         (priority > $priority OR (priority = $priority AND lane <= $lane))) AS ahead FROM queue_counts`,
-      { generator, priority, lane: LANES[door] },
-    );
-    return { queued: Number(counts?.queued ?? 0), ahead: Number(counts?.ahead ?? 0) };
-  }
+type AcceptOperations = Pick<JournalOperations, 'accept' | 'findCall' | 'findShared'>;
 
-  function insert(render: NewRender): void {
-    const { id, owner, door, requestId, bodyHash, workId, generator, priority, timeoutMs, spec } = render;
-    const at = render.createdAt;
-    run(
-      `INSERT INTO works (id, generator, status, priority, lane, spec, created_at)
-       VALUES ($workId, $generator, 'queued', $priority, $lane, $spec, $at)`,
-      { workId, generator, priority, lane: LANES[door], spec: JSON.stringify(spec), at },
-    );
-    for (const role of ['referenceImage', 'depthMap', 'mask'] as const) {
-      const imageId = spec[role];
-      if (imageId === undefined) continue;
-      run('INSERT INTO work_inputs (work_id, role, image_id) VALUES ($workId, $role, $imageId)', {
-        workId,
-        role,
-        imageId,
-      });
-    }
-    run(
-      `INSERT INTO renders (id, owner, door, request_id, body_hash, work_id, status, generator, priority, timeout_ms,
-         request, ignored, created_at)
-       VALUES ($id, $owner, $door, $requestId, $bodyHash, $workId, 'queued', $generator, $priority, $timeoutMs,
-         $request, $ignored, $at)`,
-      {
-        id,
-        owner,
-        door,
-        requestId: JSON.stringify(requestId),
-        bodyHash,
-        workId,
-        generator,
-        priority,
-        timeoutMs,
-        request: JSON.stringify(render.request),
-        ignored: JSON.stringify(render.ignored),
-        at,
-      },
-    );
-    log(queuedEvent(render, priority, spec.numImages), at, render);
-  }
+/** How renders come in. */
+export function createAccept(context: JournalContext): AcceptOperations {
+  const { run, one, all, log, change, complete, leave, place, waitersOf } = context;
+  const calls = createCalls(context);
+  const sharing = createSharing(context);
 
   /** Whatever becomes of the request: the files are there, and nobody else would ever give them up. */
   function noteInputs({ inputs, createdAt: at }: NewRender): void {
@@ -79,48 +36,197 @@ export function createAccept(
     }
   }
 
-  /** What a caller's newer request makes superfluous. */
-  function activeOf({ generator, owner, door }: NewRender) {
-    return all(
-      `SELECT * FROM renders WHERE generator = $generator AND owner = $owner AND door = $door
-         AND status IN ('queued', 'running') ORDER BY ord`,
-      { generator, owner, door },
-    ).map(readRender);
+  function findKnown({ owner, requestId }: NewRender): StoredRender | undefined {
+    const row = one('SELECT * FROM renders WHERE owner = $owner AND request_id = $requestId', {
+      owner,
+      requestId: JSON.stringify(requestId),
+    });
+    return row && readRender(row);
+  }
+
+  /** How many works wait, and how many of them would run before a new one of this kind. */
+  function lookAtQueue({ generator, priority, door }: NewRender): { queued: number; ahead: number } {
+    const counts = one(
+      `SELECT sum(queued) AS queued, sum(queued) FILTER (WHERE generator = $generator AND
+         (priority > $priority OR (priority = $priority AND lane <= $lane))) AS ahead FROM queue_counts`,
+      { generator, priority, lane: LANES[door] },
+    );
+    return { queued: Number(counts?.queued ?? 0), ahead: Number(counts?.ahead ?? 0) };
+  }
+
+  /** What callers' newer requests make superfluous. */
+  function olderThan(renders: readonly NewRender[]): StoredRender[] {
+    const older = renders
+      .filter(({ clearQueue }) => clearQueue)
+      .flatMap(({ generator, owner, door }) =>
+        all(
+          `SELECT * FROM renders WHERE generator = $generator AND owner = $owner AND door = $door
+             AND status IN ('queued', 'running') ORDER BY ord`,
+          { generator, owner, door },
+        ).map(readRender),
+      );
+    return [...new Map(older.map((render) => [render.id, render])).values()];
+  }
+
+  function insertWork({ workId, generator, priority, door, spec, cacheKey, createdAt }: NewRender): void {
+    run(
+      `INSERT INTO works (id, generator, status, priority, lane, spec, cache_key, created_at)
+       VALUES ($workId, $generator, 'queued', $priority, $lane, $spec, unhex($cacheKey), $at)`,
+      {
+        workId,
+        generator,
+        priority,
+        lane: LANES[door],
+        spec: JSON.stringify(spec),
+        cacheKey: cacheKey ?? null,
+        at: createdAt,
+      },
+    );
+    for (const role of ['referenceImage', 'depthMap', 'mask'] as const) {
+      const imageId = spec[role];
+      if (imageId === undefined) continue;
+      run('INSERT INTO work_inputs (work_id, role, image_id) VALUES ($workId, $role, $imageId)', {
+        workId,
+        role,
+        imageId,
+      });
+    }
+  }
+
+  function insertRender(render: NewRender, workId: string, cache: CacheUse): void {
+    const {
+      id,
+      owner,
+      door,
+      bodyHash,
+      generator,
+      priority,
+      timeoutMs,
+      queueTimeoutMs,
+      queueUntil,
+      createdAt: at,
+    } = render;
+    const { era, biome } = render.request;
+    run(
+      `INSERT INTO renders (id, owner, door, request_id, body_hash, work_id, status, generator, priority, timeout_ms,
+         queue_timeout_ms, queue_until, fallback, cached, batch_id, era, biome, request, ignored, created_at)
+       VALUES ($id, $owner, $door, $requestId, $bodyHash, $workId, 'queued', $generator, $priority, $timeoutMs,
+         $queueTimeoutMs, $queueUntil, $fallback, $cached, $batchId, $era, $biome, $request, $ignored, $at)`,
+      {
+        ...{ id, owner, door, bodyHash, workId, generator, priority, timeoutMs, queueTimeoutMs, queueUntil, at },
+        requestId: JSON.stringify(render.requestId),
+        fallback: Number(render.fallback),
+        cached: Number(cache === 'hit'),
+        batchId: render.batchId ?? null,
+        era: era ?? null,
+        biome: biome ?? null,
+        request: JSON.stringify(render.request),
+        ignored: JSON.stringify(render.ignored),
+      },
+    );
+    log(queuedEvent(render, priority, render.spec.numImages, cache), at, render);
+  }
+
+  function insertNew(render: NewRender): Taken {
+    const { ahead } = lookAtQueue(render);
+    insertWork(render);
+    const cache = render.cacheKey !== undefined && render.useCache ? 'miss' : 'bypass';
+    insertRender(render, render.workId, cache);
+    return { kind: 'accepted', cache, render: { ...asRecord(render), queuePosition: ahead + 1 } };
+  }
+
+  /** The stored images answer at once. */
+  function insertHit(render: NewRender, work: StoredWork): Taken {
+    const at = render.createdAt;
+    const images = sharing.use(work.id, at);
+    insertRender(render, work.id, 'hit');
+    change(render, succeed(render, images, { renderMs: 0, storeMs: 0, cached: true }, at));
+    return { kind: 'accepted', cache: 'hit', render: reread(render) };
+  }
+
+  /** One more waits for work that waits or runs already. */
+  function insertJoined(render: NewRender, work: StoredWork): Taken {
+    insertRender(render, work.id, 'joined');
+    if (work.status === 'running') change(render, start(render, work.attempts, render.createdAt));
+    const { priority } = render;
+    place(work.id, Math.max(priority, work.priority), Math.min(LANES[render.door], work.lane));
+    return { kind: 'accepted', cache: 'joined', render: reread(render) };
+  }
+
+  function reread({ id }: NewRender): RenderRecord {
+    const row = one('SELECT * FROM renders WHERE id = $id', { id });
+    if (row === undefined) throw new Error('a render that was inserted is not there');
+    return complete(readRender(row));
+  }
+
+  function take(render: NewRender): Taken {
+    const known = findKnown(render);
+    if (known !== undefined) return { kind: 'known', render: complete(known) };
+    const shared = render.useCache ? sharing.find(render.cacheKey) : undefined;
+    if (shared === undefined) return insertNew(render);
+    return shared.status === 'succeeded' ? insertHit(render, shared) : insertJoined(render, shared);
+  }
+
+  /** Whether the renders fit in the queue once `older` ones are gone; else how many wait. */
+  function tooMany(renders: readonly NewRender[], older: readonly StoredRender[], maxQueued: number) {
+    const [first] = renders;
+    if (first === undefined) return undefined;
+    const leaving = new Set(older.filter(({ status }) => status === 'queued').map(({ workId }) => workId));
+    const queued = lookAtQueue(first).queued - leaving.size;
+    let added = 0;
+    for (const render of renders) {
+      const shared = render.useCache ? sharing.find(render.cacheKey) : undefined;
+      if (shared === undefined) added += 1;
+      // Those who join take no place in the queue, but they must be bounded as well.
+      else if (shared.status !== 'succeeded' && waitersOf(shared.id).length >= maxQueued) return queued;
+    }
+    return added > 0 && queued + added > maxQueued ? queued : undefined;
   }
 
   return {
-    accept({ render, maxQueued }) {
-      noteInputs(render);
-      const known = one('SELECT * FROM renders WHERE owner = $owner AND request_id = $requestId', {
-        owner: render.owner,
-        requestId: JSON.stringify(render.requestId),
-      });
-      if (known !== undefined) {
-        const earlier = readRender(known);
-        if (earlier.bodyHash !== render.bodyHash) return { kind: 'conflict' };
-        return { kind: 'known', render: complete(earlier) };
+    accept({ renders, idempotency, maxQueued }) {
+      for (const render of renders) noteInputs(render);
+      const [first] = renders;
+      const earlier = first && idempotency && calls.find(first.owner, idempotency.key, first.createdAt);
+      if (earlier !== undefined) {
+        if (earlier.bodyHash !== idempotency?.bodyHash) return { kind: 'conflict', on: 'idempotency_key', index: 0 };
+        return {
+          kind: 'taken',
+          stoppedWork: [],
+          renders: earlier.renders.map((render) => ({ kind: 'known', render })),
+        };
       }
-      const older = render.clearQueue ? activeOf(render) : [];
-      const before = lookAtQueue(render);
-      const queued = before.queued - older.filter(({ status }) => status === 'queued').length;
-      if (queued >= maxQueued) return { kind: 'full', queued };
+      const known = renders.map(findKnown);
+      const index = renders.findIndex(({ bodyHash }, at) => known[at] !== undefined && known[at].bodyHash !== bodyHash);
+      if (index !== -1) return { kind: 'conflict', on: 'request_id', index };
+      const unknown = renders.filter((_, at) => known[at] === undefined);
+      const older = olderThan(unknown);
+      const queued = tooMany(unknown, older, maxQueued);
+      if (queued !== undefined) return { kind: 'full', queued };
 
-      const at = render.createdAt;
-      const stopped = older.map(
-        ({ id }) => settle({ renderId: id, status: 'cancelled', error: SUPERSEDED, at }).stoppedWork,
-      );
-      const { ahead } = older.length === 0 ? before : lookAtQueue(render);
-      insert(render);
-      const { spec: _, clearQueue: _c, inputs: _i, ...same } = render;
-      const accepted: RenderRecord = {
-        ...same,
-        spentMs: 0,
-        status: 'queued',
-        attempts: [],
-        images: [],
-        queuePosition: ahead + 1,
-      };
-      return { kind: 'accepted', render: accepted, stoppedWork: stopped.filter((id) => id !== undefined) };
+      for (const render of older) change(render, cancel(render, SUPERSEDED, first?.createdAt ?? 0));
+      const taken = renders.map(take);
+      // Only now: equal work of an older render may have been joined, and then goes on.
+      const stoppedWork = [...new Set(older.map(({ workId }) => workId))].map(leave).filter((id) => id !== undefined);
+      if (first !== undefined && idempotency !== undefined) {
+        calls.note(
+          first.owner,
+          idempotency,
+          taken.map(({ render }) => render.id),
+          first.createdAt,
+        );
+      }
+      return { kind: 'taken', renders: taken, stoppedWork };
     },
+
+    findCall: ({ owner, key, at }) => calls.find(owner, key, at),
+
+    findShared: ({ cacheKey }) => sharing.images(cacheKey),
   };
+}
+
+/** A new render as the journal has it, without a second look. */
+function asRecord(render: NewRender): RenderRecord {
+  const { spec: _, clearQueue: _c, inputs: _i, cacheKey: _k, useCache: _u, queueUntil: _q, ...same } = render;
+  return { ...same, spentMs: 0, status: 'queued', cached: false, attempts: [], images: [] };
 }

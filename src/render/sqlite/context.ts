@@ -5,15 +5,13 @@ import type { AttemptOutcome } from '../../messages/outputs.ts';
 import type { StatusChange } from '../job.ts';
 import { REACHED_FROM } from '../job.ts';
 import type { Caller, LoggedEvent, RenderRecord } from '../journal.ts';
-import type { Row } from './rows.ts';
+import type { Row, StoredRender } from './rows.ts';
 import { numbered, readAttempt, readRender, readRenderImage, readWork } from './rows.ts';
 
 /** Named values of a statement. */
 export type Values = Record<string, SQLInputValue>;
 /** A row of `works`. */
 export type StoredWork = ReturnType<typeof readWork>;
-/** A row of `renders`. */
-export type StoredRender = ReturnType<typeof readRender>;
 /** The steps that the journal's operations share. */
 export type JournalContext = ReturnType<typeof createContext>;
 
@@ -82,17 +80,24 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
     return row && readWork(row);
   };
 
-  function complete(render: StoredRender): RenderRecord {
-    const attempts = all('SELECT * FROM attempts WHERE work_id = $id ORDER BY attempt', { id: render.workId });
-    const images = all(
-      'SELECT i.*, r.seed FROM render_images r JOIN images i USING (image_id) WHERE r.render_id = $id ORDER BY r.idx',
-      { id: render.id },
-    );
+  const imagesOf = (workId: string) =>
+    all(
+      'SELECT i.*, w.seed FROM work_images w JOIN images i USING (image_id) WHERE w.work_id = $workId ORDER BY w.idx',
+      {
+        workId,
+      },
+    ).map(readRenderImage);
+
+  function complete({ queueUntil: _, ...render }: StoredRender): RenderRecord {
+    // Nobody tried anything for a render that stored images answered.
+    const attempts = render.cached
+      ? []
+      : all('SELECT * FROM attempts WHERE work_id = $id ORDER BY attempt', { id: render.workId });
     const work = render.status === 'queued' ? workOf(render.workId) : undefined;
     return {
       ...render,
       attempts: attempts.map(readAttempt),
-      images: images.map(readRenderImage),
+      images: render.status === 'succeeded' ? imagesOf(render.workId) : [],
       queuePosition: work && positionOf(work),
     };
   }
@@ -111,9 +116,17 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
     return Number(better?.n) + Number(earlier?.n) + 1;
   }
 
-  /** Work that nobody waits for is given up; returns its id when that happened now. */
-  function abandonWhenIdle(workId: string): string | undefined {
-    if (waitersOf(workId).length > 0) return undefined;
+  /** Work that somebody has left: given up when nobody waits any more. Returns its id when that happened now. */
+  function leave(workId: string): string | undefined {
+    const rest = one(
+      `SELECT max(priority) AS priority, min(door <> 'bus') AS lane FROM renders
+       WHERE work_id = $workId AND status IN ('queued', 'running')`,
+      { workId },
+    );
+    if (typeof rest?.priority === 'number') {
+      place(workId, rest.priority, Number(rest.lane));
+      return undefined;
+    }
     const changes = run(
       `UPDATE works SET status = 'abandoned' WHERE id = $workId AND status IN ('queued', 'running')`,
       { workId },
@@ -121,14 +134,18 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
     return changes === 0 ? undefined : workId;
   }
 
+  /** Work runs as early as the most urgent of those who wait for it. */
+  function place(workId: string, priority: number, lane: number): void {
+    run(
+      `UPDATE works SET priority = $priority, lane = $lane
+       WHERE id = $workId AND status IN ('queued', 'running') AND (priority <> $priority OR lane <> $lane)`,
+      { workId, priority, lane },
+    );
+  }
+
   /** Ends an attempt unless it has ended; returns how many ms it took, 0 when it had. */
-  function closeAttempt(
-    workId: string,
-    attempt: number,
-    outcome: AttemptOutcome,
-    at: number,
-    error?: PublicError,
-  ): number {
+  function closeAttempt(workId: string, attempt: number, at: number, end: AttemptEnd): number {
+    const { outcome, error, ranMs, fallbackTo } = end;
     const open = one('SELECT * FROM attempts WHERE work_id = $workId AND attempt = $attempt AND ended_at IS NULL', {
       workId,
       attempt,
@@ -136,7 +153,7 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
     const render = firstRenderOf(workId);
     if (open === undefined || render === undefined) return 0;
     const { generator, startedAt, costUsd } = readAttempt(open);
-    const durationMs = Math.max(0, at - startedAt);
+    const durationMs = Math.round(ranMs ?? Math.max(0, at - startedAt));
     run(
       'UPDATE attempts SET ended_at = $at, outcome = $outcome, error = $error WHERE work_id = $workId AND attempt = $attempt',
       { workId, attempt, at, outcome, error: error === undefined ? null : JSON.stringify(error) },
@@ -151,10 +168,34 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
       ...(error === undefined ? {} : { code: error.code }),
       duration_ms: durationMs,
       ...(costUsd === undefined ? {} : { cost_usd: costUsd }),
+      ...(fallbackTo === undefined ? {} : { fallback_to: fallbackTo }),
     };
     log(event, at, render);
     return durationMs;
   }
 
-  return { run, one, all, log, change, renderOf, waitersOf, firstRenderOf, complete, abandonWhenIdle, closeAttempt };
+  return {
+    run,
+    one,
+    all,
+    log,
+    change,
+    renderOf,
+    waitersOf,
+    firstRenderOf,
+    workOf,
+    imagesOf,
+    complete,
+    leave,
+    place,
+    closeAttempt,
+  };
+}
+
+/** How an attempt ended. */
+interface AttemptEnd {
+  readonly outcome: AttemptOutcome;
+  readonly error?: PublicError | undefined;
+  readonly ranMs?: number | undefined;
+  readonly fallbackTo?: string | undefined;
 }

@@ -1,22 +1,26 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Caller, JournalOperations, LoggedEvent } from '../journal.ts';
+import type { JournalOperations, LoggedEvent } from '../journal.ts';
 import { createAccept } from './accept.ts';
 import { createContext } from './context.ts';
+import { createCosts } from './costs.ts';
+import { createListing } from './listing.ts';
 import { createQueries } from './queries.ts';
+import { createQueueOperations, SERVER } from './queue.ts';
+import { createRecovery } from './recovery.ts';
 import { createRetentionOperations } from './retention.ts';
 import { createWorkOperations } from './work.ts';
-
-/** Events about no render belong to the server itself. */
-const SERVER: Caller = { owner: 'server', door: 'rest' };
 
 /** The journal's operations on one open database; see `createContext`. */
 export function createOperations(database: DatabaseSync, written: LoggedEvent[]): JournalOperations {
   const context = createContext(database, written);
-  const work = createWorkOperations(context);
   return {
-    ...work,
-    ...createAccept(context, work.settle),
+    ...createAccept(context),
+    ...createWorkOperations(context),
+    ...createCosts(context),
+    ...createQueueOperations(context),
+    ...createRecovery(context),
     ...createQueries(context),
+    ...createListing(context),
     ...createRetentionOperations(context),
     note: ({ event, at }) => context.log(event, at, SERVER),
     probe({ at }) {

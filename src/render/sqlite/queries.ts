@@ -2,7 +2,7 @@ import type { JournalOperations } from '../journal.ts';
 import type { JournalContext } from './context.ts';
 import { readEvent, readImage, readRender } from './rows.ts';
 
-type Queries = Pick<JournalOperations, 'findRender' | 'findImage' | 'eventsAfter' | 'lastEvents' | 'queueStats'>;
+type Queries = Pick<JournalOperations, 'findRender' | 'findImage' | 'eventsAfter' | 'lastEvents'>;
 
 /** What the journal answers without changing anything. */
 export function createQueries({ one, all, complete }: JournalContext): Queries {
@@ -32,22 +32,6 @@ export function createQueries({ one, all, complete }: JournalContext): Queries {
          ORDER BY seq`,
         { renderId },
       ).map(readEvent);
-    },
-
-    queueStats() {
-      const rows = all(
-        `SELECT generator, sum(queued) AS queued, sum(1 - queued) AS running,
-           min(CASE WHEN queued THEN created_at END) AS oldest
-         FROM (SELECT generator, 1 AS queued, created_at FROM works WHERE status = 'queued'
-           UNION ALL SELECT generator, 0, created_at FROM works WHERE status = 'running')
-         GROUP BY generator`,
-      );
-      return rows.map(({ generator, queued, running, oldest }) => ({
-        generator: String(generator),
-        queued: Number(queued),
-        running: Number(running),
-        oldestAt: oldest === null ? undefined : Number(oldest),
-      }));
     },
   };
 }

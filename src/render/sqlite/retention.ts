@@ -1,6 +1,10 @@
+import { z } from 'zod';
+import { imageFormat } from '../../messages/outputs.ts';
 import type { EvictedFile, JournalOperations } from '../journal.ts';
+import { createCalls } from './calls.ts';
 import type { JournalContext } from './context.ts';
 import { readImage } from './rows.ts';
+import { createSearch } from './search.ts';
 
 /** Looks within this time count as one, so that reading an image seldom writes: ms. */
 const SAME_LOOK_MS = 60_000;
@@ -8,13 +12,28 @@ const SAME_LOOK_MS = 60_000;
 /** Files that one call gives up at most, so that others get their turn between. */
 const MOST_AT_ONCE = 500;
 
+/** Events that go in one call: some of each render. */
+const MOST_EVENTS = 10 * MOST_AT_ONCE;
+
 const ACTIVE_INPUT = `EXISTS (SELECT 1 FROM work_inputs JOIN works ON works.id = work_inputs.work_id
   WHERE work_inputs.image_id = inputs.image_id AND works.status IN ('queued', 'running'))`;
 
-type RetentionOperations = Pick<JournalOperations, 'touch' | 'evict' | 'storeUsage'>;
+type RetentionOperations = Pick<
+  JournalOperations,
+  'touch' | 'lose' | 'evict' | 'doomed' | 'removed' | 'storeUsage' | 'forget'
+>;
+
+const doomedRow = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('image'), image_id: z.string(), format: imageFormat }),
+  z.object({ kind: z.literal('input'), image_id: z.string(), format: z.literal('') }),
+]);
 
 /** What is kept of the image store, by an index of its files and not by looking at them. */
-export function createRetentionOperations({ run, one, all }: JournalContext): RetentionOperations {
+export function createRetentionOperations(context: JournalContext): RetentionOperations {
+  const { run, one, all } = context;
+  const calls = createCalls(context);
+  const search = createSearch(context);
+
   const storeUsage: RetentionOperations['storeUsage'] = () => {
     const usage = one(
       `SELECT count(*) AS files, coalesce(sum(bytes), 0) AS bytes FROM (
@@ -26,6 +45,29 @@ export function createRetentionOperations({ run, one, all }: JournalContext): Re
   function giveUp(file: EvictedFile, at: number): void {
     if (file.kind === 'image') run('UPDATE images SET evicted_at = $at WHERE image_id = $id', { id: file.imageId, at });
     else run('DELETE FROM inputs WHERE image_id = $id', { id: file.imageId });
+    run('INSERT INTO doomed (kind, image_id, format) VALUES ($kind, $id, $format) ON CONFLICT DO NOTHING', {
+      kind: file.kind,
+      id: file.imageId,
+      format: file.kind === 'image' ? file.format : '',
+    });
+  }
+
+  /** Renders that ended before, oldest first, with the work that nobody else has. */
+  function forgetRenders(before: number): number {
+    const old = all(
+      `SELECT ord, id, work_id FROM (SELECT * FROM renders ORDER BY ord LIMIT ${MOST_AT_ONCE}) WHERE finished_at < $before`,
+      { before },
+    );
+    for (const { ord = null, id = null, work_id: workId = null } of old) {
+      run('DELETE FROM renders WHERE id = $id', { id });
+      search.forget(Number(ord));
+      if (one('SELECT 1 FROM renders WHERE work_id = $workId', { workId }) !== undefined) continue;
+      for (const table of ['attempts', 'work_inputs', 'work_images']) {
+        run(`DELETE FROM ${table} WHERE work_id = $workId`, { workId });
+      }
+      run('DELETE FROM works WHERE id = $workId', { workId });
+    }
+    return old.length;
   }
 
   return {
@@ -36,6 +78,12 @@ export function createRetentionOperations({ run, one, all }: JournalContext): Re
           at,
           same: SAME_LOOK_MS,
         });
+      }
+    },
+
+    lose({ imageIds, at }) {
+      for (const imageId of imageIds) {
+        run('UPDATE images SET evicted_at = coalesce(evicted_at, $at) WHERE image_id = $imageId', { imageId, at });
       }
     },
 
@@ -67,6 +115,38 @@ export function createRetentionOperations({ run, one, all }: JournalContext): Re
       return evicted;
     },
 
+    doomed() {
+      return all(`SELECT * FROM doomed LIMIT ${MOST_AT_ONCE}`).map((row): EvictedFile => {
+        const { kind, image_id: imageId, format } = doomedRow.parse(row);
+        return kind === 'image' ? { kind, imageId, format } : { kind, imageId };
+      });
+    },
+
+    removed({ files }) {
+      for (const { kind, imageId } of files) {
+        run('DELETE FROM doomed WHERE kind = $kind AND image_id = $imageId', { kind, imageId });
+      }
+    },
+
     storeUsage,
+
+    forget({ endedBefore: before, at }) {
+      calls.forget(at);
+      const renders = forgetRenders(before);
+      // Their events are older than their ends.
+      run(
+        `DELETE FROM events WHERE at < $before AND seq IN (SELECT seq FROM events ORDER BY seq LIMIT ${MOST_EVENTS})`,
+        {
+          before,
+        },
+      );
+      run(
+        `DELETE FROM images WHERE image_id IN (SELECT image_id FROM images WHERE evicted_at < $before
+           AND NOT EXISTS (SELECT 1 FROM work_images WHERE work_images.image_id = images.image_id)
+           LIMIT ${MOST_AT_ONCE})`,
+        { before },
+      );
+      return { renders };
+    },
   };
 }

@@ -10,6 +10,11 @@ import type { AttemptRecord, ImageRecord, LoggedEvent, RenderImage, RenderRecord
 export type Row = Record<string, SQLOutputValue>;
 
 const door = z.enum(['rest', 'bus']);
+const flag = z.int().transform((value) => value === 1);
+const optionalText = z
+  .string()
+  .nullable()
+  .transform((value) => value ?? undefined);
 const optionalTime = z
   .int()
   .nullable()
@@ -44,6 +49,12 @@ const renderRow = z.object({
   generator: z.string(),
   priority: z.int(),
   timeout_ms: z.int(),
+  queue_timeout_ms: z.int(),
+  queue_until: optionalTime,
+  fallback: flag,
+  fallback_from: optionalText,
+  cached: flag,
+  batch_id: optionalText,
   spent_ms: z.int(),
   request: json(storedRequest),
   ignored: json(z.array(z.string())),
@@ -54,21 +65,38 @@ const renderRow = z.object({
   finished_at: optionalTime,
 });
 
-/** A row of `renders`, without what stands in other tables. */
-export function readRender(row: Row): Omit<RenderRecord, 'attempts' | 'images' | 'queuePosition'> {
-  const { request_id, body_hash, work_id, timeout_ms, spent_ms, created_at, started_at, finished_at, ...same } =
-    renderRow.parse(row);
+/** A row of `renders`. */
+export function readRender(row: Row): StoredRender {
+  const parsed = renderRow.parse(row);
+  const { id, owner, door: throughDoor, status, generator, priority, request, ignored, fallback, cached } = parsed;
   return {
-    ...same,
-    requestId: request_id,
-    bodyHash: body_hash,
-    workId: work_id,
-    timeoutMs: timeout_ms,
-    spentMs: spent_ms,
-    createdAt: created_at,
-    startedAt: started_at,
-    finishedAt: finished_at,
+    ...{ id, owner, door: throughDoor, status, generator, priority, request, ignored, fallback, cached },
+    requestId: parsed.request_id,
+    bodyHash: parsed.body_hash,
+    workId: parsed.work_id,
+    timeoutMs: parsed.timeout_ms,
+    queueTimeoutMs: parsed.queue_timeout_ms,
+    queueUntil: parsed.queue_until,
+    fallbackFrom: parsed.fallback_from,
+    batchId: parsed.batch_id,
+    spentMs: parsed.spent_ms,
+    timings: parsed.timings,
+    error: parsed.error,
+    createdAt: parsed.created_at,
+    startedAt: parsed.started_at,
+    finishedAt: parsed.finished_at,
   };
+}
+
+/** A render without what stands in other tables. */
+export type StoredRender = Omit<RenderRecord, 'attempts' | 'images' | 'queuePosition'> & {
+  /** When it has waited for too long, by the steady clock. */
+  readonly queueUntil?: number | undefined;
+};
+
+/** The place of a row of `renders` in the order of acceptance. */
+export function ordOf(row: Row): number {
+  return z.int().parse(row.ord);
 }
 
 const attemptRow = z.object({
@@ -78,10 +106,7 @@ const attemptRow = z.object({
   ended_at: optionalTime,
   outcome: attemptOutcome.nullable().transform((value) => value ?? undefined),
   error: optionalJson(publicError),
-  remote_id: z
-    .string()
-    .nullable()
-    .transform((value) => value ?? undefined),
+  remote_id: optionalText,
   cost_usd: z
     .number()
     .nullable()
@@ -109,7 +134,7 @@ export function readImage(row: Row): ImageRecord {
   return { imageId: image_id, ...same, ...(evicted_at === undefined ? {} : { evictedAt: evicted_at }) };
 }
 
-/** A row of `render_images` joined with its image. */
+/** A row of `work_images` joined with its image. */
 export function readRenderImage(row: Row): RenderImage {
   return { ...readImage(row), seed: z.int().parse(row.seed) };
 }
@@ -125,6 +150,7 @@ const workRow = z.object({
   ord: z.int(),
   attempts: z.int(),
   spec: json(storedSpec),
+  cache_key: z.instanceof(Uint8Array).nullable(),
 });
 
 /** A row of `works`. */

@@ -136,5 +136,77 @@ export const MIGRATIONS: readonly string[] = [
   `,
   `
   ALTER TABLE attempts ADD COLUMN cost_usd REAL;
+  CREATE INDEX attempts_cost ON attempts (generator, started_at) WHERE cost_usd IS NOT NULL;
+
+  -- Waiting work can move to another priority or generator now.
+  DROP TRIGGER works_queued;
+  CREATE TRIGGER works_queued AFTER UPDATE OF status ON works
+  WHEN new.status = 'queued' AND old.status <> 'queued' BEGIN
+    INSERT INTO queue_counts VALUES (new.generator, new.priority, new.lane, 1)
+      ON CONFLICT DO UPDATE SET queued = queued + 1;
+  END;
+  CREATE TRIGGER works_moved AFTER UPDATE OF generator, priority, lane ON works
+  WHEN new.status = 'queued' AND old.status = 'queued' BEGIN
+    UPDATE queue_counts SET queued = queued - 1
+      WHERE generator = old.generator AND priority = old.priority AND lane = old.lane;
+    INSERT INTO queue_counts VALUES (new.generator, new.priority, new.lane, 1)
+      ON CONFLICT DO UPDATE SET queued = queued + 1;
+  END;
+
+  -- Work whose images may answer equal requests, by the SHA-256 of what makes them equal.
+  ALTER TABLE works ADD COLUMN cache_key BLOB;
+  CREATE INDEX works_shared ON works (cache_key, ord) WHERE cache_key IS NOT NULL;
+
+  -- Images belong to the work: several renders may have waited for it, or been answered from it later.
+  CREATE TABLE work_images (
+    work_id TEXT NOT NULL REFERENCES works (id),
+    idx INTEGER NOT NULL,
+    image_id TEXT NOT NULL REFERENCES images (image_id),
+    seed INTEGER NOT NULL,
+    PRIMARY KEY (work_id, idx)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO work_images SELECT work_id, idx, image_id, seed FROM render_images JOIN renders ON id = render_id;
+  DROP TABLE render_images;
+  CREATE INDEX work_images_image ON work_images (image_id);
+
+  ALTER TABLE renders ADD COLUMN queue_timeout_ms INTEGER NOT NULL DEFAULT 600000;
+  ALTER TABLE renders ADD COLUMN queue_until INTEGER;
+  UPDATE renders SET queue_until = created_at + queue_timeout_ms WHERE status = 'queued' AND started_at IS NULL;
+  ALTER TABLE renders ADD COLUMN fallback INTEGER NOT NULL DEFAULT 1;
+  ALTER TABLE renders ADD COLUMN fallback_from TEXT;
+  ALTER TABLE renders ADD COLUMN cached INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE renders ADD COLUMN batch_id TEXT;
+  ALTER TABLE renders ADD COLUMN era TEXT;
+  ALTER TABLE renders ADD COLUMN biome TEXT;
+  UPDATE renders SET era = json_extract(request, '$.era'), biome = json_extract(request, '$.biome');
+  -- Lists are newest first. Only what is over is indexed: what is active is little, and an accept must be cheap.
+  CREATE INDEX renders_by_generator ON renders (generator, ord) WHERE finished_at IS NOT NULL;
+  CREATE INDEX renders_by_era ON renders (era, biome, ord) WHERE finished_at IS NOT NULL AND era IS NOT NULL;
+  CREATE INDEX renders_by_biome ON renders (biome, ord) WHERE finished_at IS NOT NULL AND biome IS NOT NULL;
+  CREATE INDEX renders_unhappy ON renders (status, ord) WHERE status IN ('failed', 'cancelled');
+  CREATE INDEX renders_batch ON renders (batch_id, ord) WHERE batch_id IS NOT NULL;
+
+  CREATE TABLE idempotency_keys (
+    owner TEXT NOT NULL,
+    key TEXT NOT NULL,
+    body_hash TEXT NOT NULL,
+    render_ids TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (owner, key)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX idempotency_keys_age ON idempotency_keys (at);
+
+  -- Prompts for searching; rowid is the render's ord. Filled behind the accepts: see prompts_upto in meta.
+  CREATE VIRTUAL TABLE prompts USING fts5(prompt, content = '', contentless_delete = 1,
+    tokenize = "unicode61 remove_diacritics 2");
+
+  -- Files that were given up and may still lie there.
+  CREATE TABLE doomed (
+    kind TEXT NOT NULL,
+    image_id TEXT NOT NULL,
+    format TEXT NOT NULL,
+    PRIMARY KEY (kind, image_id, format)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX images_evicted ON images (evicted_at) WHERE evicted_at IS NOT NULL;
   `,
 ];

@@ -1,91 +1,147 @@
 import type { PublicError } from '../../errors.ts';
 import { cancel, fail, handBack, start, succeed } from '../job.ts';
-import type { JournalOperations } from '../journal.ts';
+import type { JournalOperations, RenderImage, SpentTime, WorkResult } from '../journal.ts';
 import type { JournalContext } from './context.ts';
-import { readAttempt, readWork } from './rows.ts';
+import type { StoredRender } from './rows.ts';
+import { readWork } from './rows.ts';
 
 type WorkOperations = Pick<
   JournalOperations,
-  'claim' | 'noteRemoteId' | 'noteCost' | 'settle' | 'finish' | 'endAttempt' | 'release' | 'recover'
+  'claim' | 'beginAttempt' | 'settle' | 'finish' | 'endAttempt' | 'release' | 'fallBack'
 >;
 
-/** How work is taken, done, given up and taken up again. */
+/** How work is taken, done, given up and handed on. */
 export function createWorkOperations(context: JournalContext): WorkOperations {
-  const { run, one, all, log, change, firstRenderOf, renderOf, waitersOf, abandonWhenIdle, closeAttempt } = context;
+  const { run, one, all, change, renderOf, waitersOf, leave, closeAttempt } = context;
 
-  /** Work for a generator that is gone would wait for ever; returns how many there were. */
-  function failUnserved(generators: readonly string[], at: number): number {
-    const unserved = all(
-      `SELECT * FROM works WHERE status = 'queued' AND generator NOT IN (SELECT value FROM json_each($generators))`,
-      { generators: JSON.stringify(generators) },
-    ).map(readWork);
-    for (const { id: workId, generator } of unserved) {
-      const message = `The server has no generator ${generator} any more.`;
-      run(`UPDATE works SET status = 'failed' WHERE id = $workId`, { workId });
-      const error: PublicError = { code: 'generator_unavailable', message, retryable: true };
-      for (const render of waitersOf(workId)) change(render, fail(render, error, at));
+  function openAttempt(workId: string, attempt: number, generator: string, at: number): void {
+    run(`INSERT INTO attempts (work_id, attempt, generator, started_at) VALUES ($workId, $attempt, $generator, $at)`, {
+      workId,
+      attempt,
+      generator,
+      at,
+    });
+  }
+
+  /** A provider's job that goes on by itself: one that ended with the process, or was handed back. */
+  function remoteIdOf(workId: string, attempt: number): string | undefined {
+    const row = one(
+      `SELECT remote_id FROM attempts WHERE work_id = $workId AND attempt = $attempt AND outcome IN ('crashed', 'released')`,
+      { workId, attempt },
+    );
+    return typeof row?.remote_id === 'string' ? row.remote_id : undefined;
+  }
+
+  function failuresOf(workId: string): Record<string, number> {
+    const rows = all(
+      `SELECT generator, count(*) AS n FROM attempts WHERE work_id = $workId AND outcome IN ('failed', 'unknown')
+       GROUP BY generator`,
+      { workId },
+    );
+    return Object.fromEntries(rows.map(({ generator, n }) => [String(generator), Number(n)]));
+  }
+
+  /** Makes the change if the work is still this attempt's. */
+  function takeFrom(workId: string, attempt: number, status: string): boolean {
+    return (
+      run(`UPDATE works SET status = $status WHERE id = $workId AND status = 'running' AND attempts = $attempt`, {
+        status,
+        workId,
+        attempt,
+      }) > 0
+    );
+  }
+
+  /** Files that are in the store are the index's to give up, whatever became of their work. */
+  function keepImages(workId: string, images: readonly RenderImage[], counts: boolean, at: number): void {
+    for (const [idx, { imageId, format, width, height, bytes, seed }] of images.entries()) {
+      run(
+        `INSERT INTO images (image_id, format, width, height, bytes, created_at, used_at)
+         VALUES ($imageId, $format, $width, $height, $bytes, $at, $at)
+         ON CONFLICT DO UPDATE SET used_at = excluded.used_at, evicted_at = NULL`,
+        { imageId, format, width, height, bytes, at },
+      );
+      if (!counts) continue;
+      run('INSERT INTO work_images (work_id, idx, image_id, seed) VALUES ($workId, $idx, $imageId, $seed)', {
+        ...{ workId, idx, imageId, seed },
+      });
     }
-    return unserved.length;
+  }
+
+  function settleAll(workId: string, result: WorkResult, at: number): string[] {
+    const change_ = (render: StoredRender) => {
+      if (result.kind === 'failed') return change(render, fail(render, result.error, at));
+      if (result.kind === 'succeeded') return change(render, succeed(render, result.images, result, at));
+      if (!render.fallback) return change(render, fail(render, result.error, at));
+      const passed = passTo(render, result.by);
+      return change(passed, succeed(passed, result.images, { renderMs: 0, storeMs: 0 }, at));
+    };
+    return waitersOf(workId)
+      .filter(change_)
+      .map(({ id }) => id);
+  }
+
+  /** Back to the queue, with what it has used of its time, which does not go on there. */
+  function handBackAfter(render: StoredRender, spentMs: number, at: number): void {
+    change(render, handBack(at, spentMs));
+    run('UPDATE renders SET queue_until = NULL WHERE id = $id', { id: render.id });
+  }
+
+  /** From now on the render is another generator's. */
+  function passTo(render: StoredRender, generator: string, ignored: readonly string[] = []): StoredRender {
+    const fallbackFrom = render.fallbackFrom ?? render.generator;
+    const all = [...new Set([...render.ignored, ...ignored])];
+    run('UPDATE renders SET generator = $generator, fallback_from = $fallbackFrom, ignored = $ignored WHERE id = $id', {
+      id: render.id,
+      generator,
+      fallbackFrom,
+      ignored: JSON.stringify(all),
+    });
+    return { ...render, generator, fallbackFrom, ignored: all };
   }
 
   return {
-    claim({ generator, at }) {
+    claim({ generator, at, steadyAt }) {
       const row = one(
         `UPDATE works SET status = 'running', attempts = attempts + 1 WHERE ord = (
            SELECT ord FROM works WHERE generator = $generator AND status = 'queued'
+             AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'paused')
            ORDER BY priority DESC, lane, ord LIMIT 1) RETURNING *`,
         { generator },
       );
       if (row === undefined) return undefined;
-      const { id: workId, attempts: attempt, spec } = readWork(row);
-      run(
-        `INSERT INTO attempts (work_id, attempt, generator, started_at) VALUES ($workId, $attempt, $generator, $at)`,
-        { workId, attempt, generator, at },
-      );
+      const { id: workId, attempts: attempt, spec, cache_key } = readWork(row);
+      openAttempt(workId, attempt, generator, at);
       const waiters = waitersOf(workId);
       for (const render of waiters) change(render, start(render, attempt, at));
-      // Only what ended with the process, or was handed back, left a job that goes on by itself.
-      const left = one(
-        `SELECT remote_id FROM attempts WHERE work_id = $workId AND attempt = $last AND outcome IN ('crashed', 'released')`,
-        { workId, last: attempt - 1 },
-      );
       return {
-        remoteId: typeof left?.remote_id === 'string' ? left.remote_id : undefined,
         workId,
         attempt,
         generator,
         spec,
-        waiters: waiters.map(({ id, requestId, timeoutMs, spentMs }) => ({
-          renderId: id,
-          requestId,
-          timeoutMs,
-          spentMs,
+        remoteId: remoteIdOf(workId, attempt - 1),
+        shared: cache_key !== null,
+        failures: failuresOf(workId),
+        waiters: waiters.map((render) => ({
+          renderId: render.id,
+          requestId: render.requestId,
+          timeoutMs: render.timeoutMs,
+          spentMs: spentWaiting(render, steadyAt),
+          fallback: render.fallback,
         })),
       };
     },
 
-    noteRemoteId({ workId, attempt, remoteId }) {
-      run('UPDATE attempts SET remote_id = $remoteId WHERE work_id = $workId AND attempt = $attempt', {
-        workId,
-        attempt,
-        remoteId,
-      });
-    },
-
-    noteCost({ workId, attempt, costUsd, at }) {
-      const where = { workId, attempt };
-      run('UPDATE attempts SET cost_usd = $costUsd WHERE work_id = $workId AND attempt = $attempt', {
-        ...where,
-        costUsd,
-      });
-      const row = one('SELECT * FROM attempts WHERE work_id = $workId AND attempt = $attempt', where);
-      const render = firstRenderOf(workId);
-      if (row === undefined || render === undefined) return;
-      const { generator, endedAt } = readAttempt(row);
-      // As long as the attempt goes on, its end will tell.
-      if (endedAt === undefined) return;
-      const about = { render_id: render.id, request_id: render.requestId };
-      log({ type: 'CostKnown', ...about, generator, attempt, cost_usd: costUsd }, at, render);
+    beginAttempt({ workId, attempt, at }) {
+      const row = one(
+        `UPDATE works SET attempts = attempts + 1 WHERE id = $workId AND status = 'running' AND attempts = $attempt
+         RETURNING *`,
+        { workId, attempt },
+      );
+      if (row === undefined) return undefined;
+      const { attempts, generator } = readWork(row);
+      openAttempt(workId, attempts, generator, at);
+      return attempts;
     },
 
     settle({ renderId, status, error, at }) {
@@ -93,83 +149,77 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
       if (render === undefined) return { settled: false };
       const setter = status === 'failed' ? fail : cancel;
       if (!change(render, setter(render, error, at))) return { settled: false };
-      return { settled: true, stoppedWork: abandonWhenIdle(render.workId) };
+      return { settled: true, stoppedWork: leave(render.workId) };
     },
 
-    finish({ workId, attempt, result, at }) {
-      const changes = run(
-        `UPDATE works SET status = $status WHERE id = $workId AND status = 'running' AND attempts = $attempt`,
-        { status: result.kind, workId, attempt },
-      );
-      if (changes === 0) return { settled: [] };
-      const waiters = waitersOf(workId);
-      if (result.kind === 'failed') {
-        closeAttempt(workId, attempt, 'failed', at, result.error);
-        return {
-          settled: waiters.filter((render) => change(render, fail(render, result.error, at))).map(({ id }) => id),
-        };
+    finish({ workId, attempt, result, ranMs, at }) {
+      const counts = takeFrom(workId, attempt, result.kind === 'failed' ? 'failed' : 'succeeded');
+      if (result.kind !== 'failed') keepImages(workId, result.images, counts, at);
+      if (!counts) return { settled: [] };
+      if (result.kind === 'succeeded') {
+        closeAttempt(workId, attempt, at, { outcome: 'succeeded', ranMs });
+      } else {
+        const { error, outcome = 'failed' } = result;
+        const fallbackTo = result.kind === 'substituted' ? result.by : undefined;
+        closeAttempt(workId, attempt, at, { outcome, error, ranMs, fallbackTo });
+        // What stands in for its images must not answer equal requests later.
+        if (fallbackTo !== undefined) run('UPDATE works SET cache_key = NULL WHERE id = $workId', { workId });
       }
-      closeAttempt(workId, attempt, 'succeeded', at);
-      for (const { imageId, format, width, height, bytes } of result.images) {
-        run(
-          `INSERT INTO images (image_id, format, width, height, bytes, created_at, used_at)
-           VALUES ($imageId, $format, $width, $height, $bytes, $at, $at)
-           ON CONFLICT DO UPDATE SET used_at = excluded.used_at, evicted_at = NULL`,
-          { imageId, format, width, height, bytes, at },
-        );
-      }
-      const settled = waiters.filter((render) => change(render, succeed(render, result.images, result, at)));
-      for (const { id: renderId } of settled) {
-        for (const [idx, { imageId, seed }] of result.images.entries()) {
-          run('INSERT INTO render_images (render_id, idx, image_id, seed) VALUES ($renderId, $idx, $imageId, $seed)', {
-            renderId,
-            idx,
-            imageId,
-            seed,
+      return { settled: settleAll(workId, result, at) };
+    },
+
+    endAttempt({ workId, attempt, outcome, error, ranMs, at }) {
+      closeAttempt(workId, attempt, at, { outcome, error, ranMs });
+    },
+
+    release({ workId, attempt, ranMs, spent, at }) {
+      const counts = takeFrom(workId, attempt, 'queued');
+      // Work that everybody has left meanwhile is nobody's to take up again, but its attempt has ended too.
+      const took = closeAttempt(workId, attempt, at, { outcome: counts ? 'released' : 'cancelled', ranMs });
+      if (!counts) return;
+      for (const render of waitersOf(workId)) handBackAfter(render, spentBy(render, took, spent), at);
+    },
+
+    fallBack({ workId, attempt, to, error, outcome, ranMs, spent, at, steadyAt }) {
+      const mayPass = waitersOf(workId).some(({ fallback }) => fallback);
+      if (!mayPass || !takeFrom(workId, attempt, 'queued')) return { passed: false };
+      const took = closeAttempt(workId, attempt, at, { outcome, error, ranMs, fallbackTo: to.generator });
+      run('UPDATE works SET generator = $generator, spec = $spec, cache_key = unhex($cacheKey) WHERE id = $workId', {
+        workId,
+        generator: to.generator,
+        spec: JSON.stringify(to.spec),
+        cacheKey: to.cacheKey ?? null,
+      });
+      for (const render of waitersOf(workId)) {
+        if (render.fallback) {
+          const spentMs = spentBy(render, took, spent);
+          handBackAfter(passTo(render, to.generator, to.ignored), spentMs, at);
+          // Its time goes on while it waits for the other one.
+          run('UPDATE renders SET queue_until = $until WHERE id = $id', {
+            id: render.id,
+            until: Math.round(steadyAt + render.timeoutMs - spentMs),
           });
+        } else {
+          change(render, fail(render, error, at));
         }
       }
-      return { settled: settled.map(({ id }) => id) };
-    },
-
-    endAttempt({ workId, attempt, outcome, error, at }) {
-      closeAttempt(workId, attempt, outcome, at, error);
-    },
-
-    release({ workId, attempt, at }) {
-      const changes = run(
-        `UPDATE works SET status = 'queued' WHERE id = $workId AND status = 'running' AND attempts = $attempt`,
-        { workId, attempt },
-      );
-      // Work that everybody has left meanwhile is nobody's to take up again, but its attempt has ended too.
-      const ranMs = closeAttempt(workId, attempt, changes === 0 ? 'cancelled' : 'released', at);
-      if (changes === 0) return;
-      for (const render of waitersOf(workId)) change(render, handBack(at, render.spentMs + ranMs));
-    },
-
-    recover({ crashAttempts, generators, at }) {
-      const crashed: PublicError = {
-        code: 'crashed',
-        message: `The server stopped ${crashAttempts} times while it worked on this render.`,
-        retryable: true,
-      };
-      let requeued = 0;
-      let failed = 0;
-      // Given-up work may have been running still: its attempt ended with the process as well.
-      for (const { work_id: workId, attempt } of all('SELECT work_id, attempt FROM attempts WHERE ended_at IS NULL')) {
-        closeAttempt(String(workId), Number(attempt), 'crashed', at);
-      }
-      for (const { id: workId } of all(`SELECT * FROM works WHERE status = 'running'`).map(readWork)) {
-        const crashes = one(`SELECT count(*) AS n FROM attempts WHERE work_id = $workId AND outcome = 'crashed'`, {
-          workId,
-        });
-        const again = Number(crashes?.n) < crashAttempts;
-        run('UPDATE works SET status = $status WHERE id = $workId', { workId, status: again ? 'queued' : 'failed' });
-        for (const render of waitersOf(workId)) change(render, again ? handBack(at, 0) : fail(render, crashed, at));
-        if (again) requeued += 1;
-        else failed += 1;
-      }
-      return { requeued, failed: failed + failUnserved(generators, at) };
+      leave(workId);
+      return { passed: true };
     },
   };
+}
+
+/** How much of its time a render has used at the end of an attempt that took so long. */
+function spentBy({ id, spentMs }: StoredRender, tookMs: number, measured: readonly SpentTime[] = []): number {
+  return Math.round(measured.find(({ renderId }) => renderId === id)?.spentMs ?? spentMs + tookMs);
+}
+
+/** How much of its time a render has used by now, also while it waited for a fallback. */
+function spentWaiting({ startedAt, queueUntil, timeoutMs, spentMs }: StoredRender, steadyAt: number): number {
+  return startedAt === undefined || queueUntil === undefined ? spentMs : timeoutMs - (queueUntil - steadyAt);
+}
+
+/** How a render fails for which the server can do nothing more. */
+export function failing(code: PublicError['code'], message: string): PublicError {
+  return { code, message, retryable: true };
 }

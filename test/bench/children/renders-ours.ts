@@ -1,6 +1,6 @@
 import { startImageServer } from '../../../src/app.ts';
 import { createLog } from '../../../src/observe/log.ts';
-import { isLast } from '../../../src/render/service.ts';
+import { isLast } from '../../../src/render/waits.ts';
 import { runChild } from '../child.ts';
 import { benchConfig, RENDERS, requestFor, scratch } from './parts.ts';
 

@@ -4,6 +4,7 @@ import {
   AT,
   accept,
   accepted,
+  acceptOne,
   allEvents,
   CANCELLED,
   claim,
@@ -43,9 +44,9 @@ export function acceptanceOfJournal(open: OpenJournal): void {
           strength: 0.25,
         },
       });
-      const outcome = await journal.accept({ render, maxQueued: 10 });
+      const outcome = await acceptOne(journal, render, 10);
 
-      const { clearQueue: _, inputs: _i, spec, ...kept } = render;
+      const { clearQueue: _, inputs: _i, useCache: _u, queueUntil: _q, spec, ...kept } = render;
       const expected = { ...kept, status: 'queued', attempts: [], images: [], queuePosition: 1 };
       expect(accepted(outcome).render).toMatchObject(expected);
       expect(accepted(outcome).stoppedWork).toEqual([]);
@@ -56,17 +57,19 @@ export function acceptanceOfJournal(open: OpenJournal): void {
         attempt: 1,
         generator: 'draw',
         spec,
-        waiters: [{ renderId: render.id, requestId: 'visit-1', timeoutMs: 4321, spentMs: 0 }],
+        shared: false,
+        failures: {},
+        waiters: [{ renderId: render.id, requestId: 'visit-1', timeoutMs: 4321, spentMs: 0, fallback: true }],
       });
     });
 
     it('knows the same id with the same body, and refuses it with another one', async () => {
       const { journal } = await open();
       const first = await accept(journal, { requestId: 'one', bodyHash: 'x' });
-      const again = await journal.accept({ render: newRender({ requestId: 'one', bodyHash: 'x' }), maxQueued: 10 });
-      expect(again).toEqual({ kind: 'known', render: first });
-      const other = await journal.accept({ render: newRender({ requestId: 'one', bodyHash: 'y' }), maxQueued: 10 });
-      expect(other).toEqual({ kind: 'conflict' });
+      const again = await acceptOne(journal, newRender({ requestId: 'one', bodyHash: 'x' }), 10);
+      expect(again).toEqual({ kind: 'known', render: first, stoppedWork: [] });
+      const other = await acceptOne(journal, newRender({ requestId: 'one', bodyHash: 'y' }), 10);
+      expect(other).toEqual({ kind: 'conflict', on: 'request_id', index: 0 });
       expect((await allEvents(journal)).length).toBe(1);
       expect(await journal.queueStats({})).toMatchObject([{ queued: 1, running: 0 }]);
     });
@@ -74,18 +77,18 @@ export function acceptanceOfJournal(open: OpenJournal): void {
     it('knows an id also when the queue is full, when its render is over, and after a restart', async () => {
       const { journal, reopen } = await open();
       const first = await accept(journal, { requestId: 'one' });
-      const full = await journal.accept({ render: newRender({ requestId: 'one' }), maxQueued: 1 });
+      const full = await acceptOne(journal, newRender({ requestId: 'one' }), 1);
       expect(full.kind).toBe('known');
       await journal.settle({ renderId: first.id, status: 'cancelled', error: CANCELLED, at: AT });
       const later = await reopen();
-      const again = await later.accept({ render: newRender({ requestId: 'one' }), maxQueued: 10 });
+      const again = await acceptOne(later, newRender({ requestId: 'one' }), 10);
       expect(again).toMatchObject({ kind: 'known', render: { id: first.id, status: 'cancelled', error: CANCELLED } });
     });
 
     it('makes one render and one event of 100 duplicates at once', async () => {
       const { journal } = await open();
       const outcomes = await Promise.all(
-        Array.from({ length: 100 }, () => journal.accept({ render: newRender({ requestId: 'one' }), maxQueued: 1000 })),
+        Array.from({ length: 100 }, () => acceptOne(journal, newRender({ requestId: 'one' }), 1000)),
       );
       expect(outcomes.filter(({ kind }) => kind === 'accepted').length).toBe(1);
       expect(outcomes.filter(({ kind }) => kind === 'known').length).toBe(99);
@@ -101,7 +104,7 @@ export function acceptanceOfJournal(open: OpenJournal): void {
       const bob = await accept(journal, { requestId: 'one', owner: 'bob', bodyHash: 'other' });
       expect(bob.id).not.toBe(ann.id);
       const byBus = newRender({ requestId: 'one', owner: 'ann', door: 'bus' });
-      expect(await journal.accept({ render: byBus, maxQueued: 10 })).toMatchObject({
+      expect(await acceptOne(journal, byBus, 10)).toMatchObject({
         kind: 'known',
         render: { id: ann.id },
       });
@@ -113,11 +116,11 @@ export function acceptanceOfJournal(open: OpenJournal): void {
       await accept(journal);
       const before = await allEvents(journal);
       const refused = newRender();
-      expect(await journal.accept({ render: refused, maxQueued: 2 })).toEqual({ kind: 'full', queued: 2 });
+      expect(await acceptOne(journal, refused, 2)).toEqual({ kind: 'full', queued: 2 });
       expect(await journal.findRender({ id: refused.id, owner: 'ann' })).toBeUndefined();
       expect(await allEvents(journal)).toEqual(before);
       await claim(journal);
-      expect(await journal.accept({ render: refused, maxQueued: 2 })).toMatchObject({ kind: 'accepted' });
+      expect(await acceptOne(journal, refused, 2)).toMatchObject({ kind: 'accepted' });
     });
 
     it('cancels nothing for a clear_queue that does not fit in the queue', async () => {
@@ -126,11 +129,11 @@ export function acceptanceOfJournal(open: OpenJournal): void {
       await accept(journal, { owner: 'bob' });
       await accept(journal, { owner: 'bob' });
       const newer = newRender({ clearQueue: true });
-      expect(await journal.accept({ render: newer, maxQueued: 2 })).toEqual({ kind: 'full', queued: 2 });
+      expect(await acceptOne(journal, newer, 2)).toEqual({ kind: 'full', queued: 2 });
       expect((await find(journal, mine.id)).status).toBe('queued');
       expect((await allEvents(journal)).length).toBe(3);
       // What it takes the place of does not count.
-      expect(await journal.accept({ render: newer, maxQueued: 3 })).toMatchObject({ kind: 'accepted' });
+      expect(await acceptOne(journal, newer, 3)).toMatchObject({ kind: 'accepted' });
     });
 
     it('cancels nothing for a clear_queue whose id is known or belongs to another body', async () => {
@@ -139,7 +142,7 @@ export function acceptanceOfJournal(open: OpenJournal): void {
       const second = await accept(journal);
       for (const bodyHash of ['body', 'other']) {
         const newer = newRender({ requestId: 'one', clearQueue: true, bodyHash });
-        await journal.accept({ render: newer, maxQueued: 10 });
+        await acceptOne(journal, newer, 10);
       }
       for (const { id } of [first, second]) expect((await find(journal, id)).status).toBe('queued');
     });
@@ -158,7 +161,7 @@ export function acceptanceOfJournal(open: OpenJournal): void {
       const { workId, attempt } = await claim(journal, 'other');
       await journal.finish({ workId, attempt, result: succeeded(), at: AT });
 
-      const outcome = await journal.accept({ render: newRender({ clearQueue: true }), maxQueued: 10 });
+      const outcome = await acceptOne(journal, newRender({ clearQueue: true }), 10);
       expect(accepted(outcome).stoppedWork).toEqual([running.workId, queued.workId]);
       for (const { id } of [running, queued]) {
         expect(await find(journal, id)).toMatchObject({ status: 'cancelled', error: { code: 'superseded' } });
@@ -180,10 +183,10 @@ export function acceptanceOfJournal(open: OpenJournal): void {
           request: { prompt: shown, metadata: { key: shown.slice(0, 1000) } },
           spec: { prompt: text, negativePrompt: text, loras: [{ path: text, scale: 1 }] },
         });
-        const { render: kept } = accepted(await journal.accept({ render, maxQueued: 10 }));
+        const { render: kept } = accepted(await acceptOne(journal, render, 10));
         expect(kept.requestId).toBe(render.requestId);
         expect(kept.request).toEqual(render.request);
-        expect((await journal.accept({ render: { ...render, id: 'x' }, maxQueued: 10 })).kind).toBe('known');
+        expect((await acceptOne(journal, { ...render, id: 'x' }, 10)).kind).toBe('known');
 
         const { workId, attempt, spec, waiters } = await claim(journal);
         expect(spec).toEqual(render.spec);

@@ -1,7 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import type { LoggedEvent } from '../../../src/render/journal.ts';
 import type { OpenJournal } from '../journal-conformance.ts';
-import { AT, accept, allEvents, CANCELLED, claim, expectCode, newRender, succeeded } from '../journal-fixtures.ts';
+import {
+  AT,
+  accept,
+  acceptOne,
+  allEvents,
+  CANCELLED,
+  claim,
+  expectCode,
+  newRender,
+  succeeded,
+} from '../journal-fixtures.ts';
 
 /** The ordered log that everything outside is read from. */
 export function eventsOfJournal(open: OpenJournal): void {
@@ -21,7 +31,7 @@ export function eventsOfJournal(open: OpenJournal): void {
     it('keep their numbers to themselves: a call that was refused takes none', async () => {
       const { journal } = await open();
       await accept(journal);
-      await journal.accept({ render: newRender(), maxQueued: 1 });
+      await acceptOne(journal, newRender(), 1);
       await accept(journal);
       expect((await allEvents(journal)).map(({ event }) => event.seq)).toEqual([1, 2]);
     });

@@ -4,6 +4,7 @@ import type { OpenJournal } from '../journal-conformance.ts';
 import {
   AT,
   accept,
+  acceptOne,
   allEvents,
   CANCELLED,
   claim,
@@ -12,6 +13,7 @@ import {
   find,
   images,
   newRender,
+  recover,
   succeeded,
   TIMEOUT,
 } from '../journal-fixtures.ts';
@@ -39,13 +41,13 @@ export function queueOfJournal(open: OpenJournal): void {
         expect((await claim(journal)).waiters).toMatchObject([{ requestId }]);
         expect((await find(journal, requestId)).queuePosition).toBeUndefined();
       }
-      expect(await journal.claim({ generator: 'draw', at: AT })).toBeUndefined();
+      expect(await journal.claim({ generator: 'draw', at: AT, steadyAt: AT })).toBeUndefined();
     });
 
     it('does not take the work of another generator', async () => {
       const { journal } = await open();
       await accept(journal, { generator: 'other' });
-      expect(await journal.claim({ generator: 'draw', at: AT })).toBeUndefined();
+      expect(await journal.claim({ generator: 'draw', at: AT, steadyAt: AT })).toBeUndefined();
       expect((await claim(journal, 'other')).generator).toBe('other');
     });
 
@@ -68,7 +70,9 @@ export function queueOfJournal(open: OpenJournal): void {
     it('never hands out a work twice, however many ask at once', async () => {
       const { journal } = await open();
       const renders = await Promise.all(Array.from({ length: 30 }, () => accept(journal)));
-      const claims = await Promise.all(Array.from({ length: 50 }, () => journal.claim({ generator: 'draw', at: AT })));
+      const claims = await Promise.all(
+        Array.from({ length: 50 }, () => journal.claim({ generator: 'draw', at: AT, steadyAt: AT })),
+      );
       const taken = claims.flatMap((work) => (work === undefined ? [] : [work.workId]));
       expect(taken.toSorted()).toEqual(renders.map(({ workId }) => workId).toSorted());
     });
@@ -92,7 +96,7 @@ export function queueOfJournal(open: OpenJournal): void {
       await journal.finish({ ...first, result: succeeded(), at: AT });
       await journal.finish({ ...third, result: { kind: 'failed', error: FAILURE }, at: AT });
       const later = await reopen();
-      await later.recover({ crashAttempts: 2, generators: ['draw', 'other'], at: AT });
+      await recover(later, { generators: ['draw', 'other'], at: AT });
       await accept(later, { clearQueue: true, owner: 'bob', priority: 1 });
 
       const stats = await later.queueStats({});
@@ -109,10 +113,10 @@ export function queueOfJournal(open: OpenJournal): void {
           const work = await claim(later, generator);
           if (next !== undefined) expect(work.workId).toBe(next.workId);
           waiting -= 1;
-          const probe = await later.accept({ render: newRender(), maxQueued: waiting });
+          const probe = await acceptOne(later, newRender(), waiting);
           expect(probe).toEqual({ kind: 'full', queued: waiting });
         }
-        expect(await later.claim({ generator, at: AT })).toBeUndefined();
+        expect(await later.claim({ generator, at: AT, steadyAt: AT })).toBeUndefined();
       }
     });
   });
@@ -212,7 +216,7 @@ export function queueOfJournal(open: OpenJournal): void {
       expect((await find(journal, id)).status).toBe('succeeded');
     });
 
-    it('changes nothing after everybody has left', async () => {
+    it('changes nothing after everybody has left, but knows the files that are there', async () => {
       const { journal } = await open();
       const { id } = await accept(journal);
       const { workId, attempt } = await claim(journal);
@@ -220,7 +224,7 @@ export function queueOfJournal(open: OpenJournal): void {
       expect(left).toEqual({ settled: true, stoppedWork: workId });
       expect(await journal.finish({ workId, attempt, result: succeeded(), at: AT })).toEqual({ settled: [] });
       expect(await find(journal, id)).toMatchObject({ status: 'failed', error: TIMEOUT, images: [] });
-      expect(await journal.findImage({ imageId: images()[0]?.imageId ?? '' })).toBeUndefined();
+      expect(await journal.findImage({ imageId: images()[0]?.imageId ?? '' })).toMatchObject({ bytes: 100 });
     });
   });
 
@@ -234,9 +238,9 @@ export function queueOfJournal(open: OpenJournal): void {
       expect(await find(journal, id)).toMatchObject({ status: 'cancelled', error: CANCELLED, finishedAt: AT + 3 });
       expect((await find(journal, next.id)).queuePosition).toBe(1);
       const later = await reopen();
-      await later.recover({ crashAttempts: 2, generators: ['draw'], at: AT });
+      await recover(later, { at: AT });
       expect((await claim(later)).workId).toBe(next.workId);
-      expect(await later.claim({ generator: 'draw', at: AT })).toBeUndefined();
+      expect(await later.claim({ generator: 'draw', at: AT, steadyAt: AT })).toBeUndefined();
     });
 
     it('does nothing a second time, or to what is not there', async () => {
@@ -312,7 +316,7 @@ export function queueOfJournal(open: OpenJournal): void {
       await journal.settle({ renderId: id, status: 'cancelled', error: CANCELLED, at: AT });
       await journal.release({ workId, attempt, at: AT });
       expect(await find(journal, id)).toMatchObject({ status: 'cancelled', attempts: [{ outcome: 'cancelled' }] });
-      expect(await journal.claim({ generator: 'draw', at: AT })).toBeUndefined();
+      expect(await journal.claim({ generator: 'draw', at: AT, steadyAt: AT })).toBeUndefined();
     });
   });
 

@@ -6,6 +6,7 @@ import {
   AT,
   accept,
   accepted,
+  acceptOne,
   allEvents,
   CANCELLED,
   claim,
@@ -56,7 +57,7 @@ const ENDINGS = {
     status: 'cancelled',
     run: async (journal, { render: { owner, generator, workId } }) => {
       const newer = newRender({ owner, generator, clearQueue: true });
-      return accepted(await journal.accept({ render: newer, maxQueued: 1e6 })).stoppedWork.includes(workId);
+      return accepted(await acceptOne(journal, newer, 1e6)).stoppedWork.includes(workId);
     },
   },
   'the server stops': {
@@ -123,7 +124,7 @@ export function racesOfJournal(open: OpenJournal): void {
         const generator = `draw-${number}`;
         const render = await accept(journal, { generator });
         const steps = {
-          claim: () => journal.claim({ generator, at: AT }),
+          claim: () => journal.claim({ generator, at: AT, steadyAt: AT }),
           cancel: () => journal.settle({ renderId: render.id, status: 'cancelled', error: CANCELLED, at: AT }),
         };
         const [claimed, left] = await Promise.all(
@@ -132,8 +133,11 @@ export function racesOfJournal(open: OpenJournal): void {
         expect(left).toEqual({ settled: true, stoppedWork: render.workId });
         const work = claimed ?? { workId: render.workId, attempt: 1 };
         expect((await journal.finish({ ...work, result: succeeded(), at: AT })).settled).toEqual([]);
-        expect(await journal.claim({ generator, at: AT })).toBeUndefined();
-        return { render, work: { ...work, generator, spec: newRender().spec, waiters: [] } };
+        expect(await journal.claim({ generator, at: AT, steadyAt: AT })).toBeUndefined();
+        return {
+          render,
+          work: { ...work, generator, spec: newRender().spec, shared: false, failures: {}, waiters: [] },
+        };
       };
       const courses = await Promise.all([cancelled(['claim', 'cancel'], 1), cancelled(['cancel', 'claim'], 2)]);
       await expectOneEnd(journal, courses);
@@ -170,7 +174,7 @@ async function expectOneEnd(journal: Journal, courses: readonly Course[]): Promi
     expect(error === undefined).toBe(status === 'succeeded');
     const attempts = own.flatMap(({ event }) => (event.type === 'AttemptEnded' ? [event.attempt] : []));
     expect(new Set(attempts).size).toBe(attempts.length);
-    const more = await journal.claim({ generator: render.generator, at: AT });
+    const more = await journal.claim({ generator: render.generator, at: AT, steadyAt: AT });
     expect(more?.workId).not.toBe(render.workId);
   }
 }

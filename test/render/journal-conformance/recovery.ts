@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Journal } from '../../../src/render/journal.ts';
 import type { OpenJournal } from '../journal-conformance.ts';
-import { AT, accept, CANCELLED, claim, eventTypesOf, find, succeeded } from '../journal-fixtures.ts';
+import { AT, accept, CANCELLED, claim, eventTypesOf, find, recover, succeeded } from '../journal-fixtures.ts';
 
 /** What a start makes of what ran when the process died. */
 export function recoveryOfJournal(open: OpenJournal): void {
@@ -9,7 +9,7 @@ export function recoveryOfJournal(open: OpenJournal): void {
     it('does nothing where nothing ran', async () => {
       const { journal } = await open();
       const { id } = await accept(journal);
-      expect(await journal.recover({ crashAttempts: 2, generators: ['draw'], at: AT })).toEqual({
+      expect(await recover(journal, { at: AT })).toEqual({
         requeued: 0,
         failed: 0,
       });
@@ -22,7 +22,7 @@ export function recoveryOfJournal(open: OpenJournal): void {
       for (let number = 0; number < 5; number += 1) renders.push(await accept(journal));
       for (let number = 0; number < 3; number += 1) await claim(journal);
       const later = await reopen();
-      expect(await later.recover({ crashAttempts: 2, generators: ['draw'], at: AT + 8 })).toEqual({
+      expect(await recover(later, { at: AT + 8 })).toEqual({
         requeued: 3,
         failed: 0,
       });
@@ -37,7 +37,7 @@ export function recoveryOfJournal(open: OpenJournal): void {
       const { id } = await accept(journal);
       const { workId, attempt } = await claim(journal);
       const later = await reopen();
-      await later.recover({ crashAttempts: 2, generators: ['draw'], at: AT + 8 });
+      await recover(later, { at: AT + 8 });
       expect((await find(later, id)).attempts).toMatchObject([{ outcome: 'crashed', endedAt: AT + 8 }]);
       expect(await later.lastEvents({ renderId: id })).toEqual([]);
       expect(await later.finish({ workId, attempt, result: succeeded(), at: AT })).toEqual({ settled: [] });
@@ -59,7 +59,7 @@ export function recoveryOfJournal(open: OpenJournal): void {
       await journal.release({ workId: second.workId, attempt: second.attempt, at: AT + 5007 });
       expect((await claim(journal, 'draw', AT + 6000)).waiters).toMatchObject([{ spentMs: 17 }]);
       const later = await reopen();
-      await later.recover({ crashAttempts: 2, generators: ['draw'], at: AT + 6040 });
+      await recover(later, { at: AT + 6040 });
       expect((await claim(later, 'draw', AT + 6050)).waiters).toMatchObject([{ spentMs: 0 }]);
     });
 
@@ -68,7 +68,7 @@ export function recoveryOfJournal(open: OpenJournal): void {
       const gone = await accept(journal, { generator: 'gone' });
       const kept = await accept(journal);
       const later = await reopen();
-      const recovered = await later.recover({ crashAttempts: 2, generators: ['draw'], at: AT + 8 });
+      const recovered = await recover(later, { at: AT + 8 });
       expect(recovered).toEqual({ requeued: 0, failed: 1 });
       expect(await find(later, gone.id)).toMatchObject({ status: 'failed', error: { code: 'generator_unavailable' } });
       expect(await find(later, kept.id)).toMatchObject({ status: 'queued', queuePosition: 1 });
@@ -82,14 +82,14 @@ export function recoveryOfJournal(open: OpenJournal): void {
       for (let crash = 1; crash < 3; crash += 1) {
         await claim(journal);
         journal = await opened.reopen();
-        expect(await journal.recover({ crashAttempts: 3, generators: ['draw'], at: AT })).toEqual({
+        expect(await recover(journal, { crashAttempts: 3, at: AT })).toEqual({
           requeued: 1,
           failed: 0,
         });
       }
       await claim(journal);
       journal = await opened.reopen();
-      expect(await journal.recover({ crashAttempts: 3, generators: ['draw'], at: AT + 9 })).toEqual({
+      expect(await recover(journal, { crashAttempts: 3, at: AT + 9 })).toEqual({
         requeued: 0,
         failed: 1,
       });
@@ -102,8 +102,8 @@ export function recoveryOfJournal(open: OpenJournal): void {
       expect(await journal.lastEvents({ renderId: id })).toMatchObject([
         { event: { type: 'RenderFailed', code: 'crashed' } },
       ]);
-      expect(await journal.claim({ generator: 'draw', at: AT })).toBeUndefined();
-      expect(await journal.recover({ crashAttempts: 3, generators: ['draw'], at: AT })).toEqual({
+      expect(await journal.claim({ generator: 'draw', at: AT, steadyAt: AT })).toBeUndefined();
+      expect(await recover(journal, { crashAttempts: 3, at: AT })).toEqual({
         requeued: 0,
         failed: 0,
       });
@@ -116,14 +116,14 @@ export function recoveryOfJournal(open: OpenJournal): void {
       for (let stop = 0; stop < 3; stop += 1) {
         await journal.release({ ...(await claim(journal)), at: AT });
         journal = await opened.reopen();
-        expect(await journal.recover({ crashAttempts: 2, generators: ['draw'], at: AT })).toEqual({
+        expect(await recover(journal, { at: AT })).toEqual({
           requeued: 0,
           failed: 0,
         });
       }
       await claim(journal);
       journal = await opened.reopen();
-      expect(await journal.recover({ crashAttempts: 2, generators: ['draw'], at: AT })).toEqual({
+      expect(await recover(journal, { at: AT })).toEqual({
         requeued: 1,
         failed: 0,
       });
@@ -141,7 +141,7 @@ export function recoveryOfJournal(open: OpenJournal): void {
       await claim(journal);
       await journal.settle({ renderId: id, status: 'cancelled', error: CANCELLED, at: AT });
       const later = await reopen();
-      expect(await later.recover({ crashAttempts: 2, generators: ['draw'], at: AT + 8 })).toEqual({
+      expect(await recover(later, { at: AT + 8 })).toEqual({
         requeued: 0,
         failed: 0,
       });
@@ -150,7 +150,7 @@ export function recoveryOfJournal(open: OpenJournal): void {
         finishedAt: AT,
         attempts: [{ outcome: 'crashed', endedAt: AT + 8 }],
       });
-      expect(await later.claim({ generator: 'draw', at: AT })).toBeUndefined();
+      expect(await later.claim({ generator: 'draw', at: AT, steadyAt: AT })).toBeUndefined();
     });
   });
 }

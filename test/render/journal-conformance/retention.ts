@@ -82,10 +82,7 @@ export function retentionOfJournal(open: OpenJournal): void {
         createdAt: AT,
       });
       // Refused, but its file is there all the same.
-      await journal.accept({
-        render: newRender({ inputs: [{ imageId: reference, bytes: 70 }] }),
-        maxQueued: 0,
-      });
+      await journal.accept({ renders: [newRender({ inputs: [{ imageId: reference, bytes: 70 }] })], maxQueued: 0 });
       const limits = { maxBytes: 10, targetBytes: 0, keepSince: AT + 1000 };
       expect(names(await journal.evict({ limits, at: AT + 1000 }))).toEqual(['input 2']);
       await claim(journal);

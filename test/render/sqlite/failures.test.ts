@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { Worker } from 'node:worker_threads';
 import { expect, it, onTestFinished } from 'vitest';
 import type { LoggedEvent } from '../../../src/render/journal.ts';
-import { AT, accept, allEvents, expectCode, find, newRender } from '../journal-fixtures.ts';
+import { AT, accept, acceptOne, allEvents, expectCode, find, newRender } from '../journal-fixtures.ts';
 import type { OpenedSqliteJournal } from './open.ts';
 import { openJournal } from './open.ts';
 
@@ -15,7 +15,7 @@ it('one call that fails does not fail the others that share its commit', async (
   const heard: LoggedEvent[] = [];
   journal.onEvents((events) => heard.push(...events));
   const renders = Array.from({ length: 20 }, (_, index) => (index % 3 === 0 ? refused() : newRender()));
-  const outcomes = await Promise.allSettled(renders.map((render) => journal.accept({ render, maxQueued: 100 })));
+  const outcomes = await Promise.allSettled(renders.map((render) => acceptOne(journal, render, 100)));
 
   for (const [index, { status }] of outcomes.entries()) expect(status).toBe(index % 3 === 0 ? 'rejected' : 'fulfilled');
   const good = renders.filter((_, index) => index % 3 !== 0).map(({ id }) => id);
@@ -30,7 +30,7 @@ it('a call that fails half way leaves nothing behind', async () => {
   journal.onEvents((events) => heard.push(...events));
   const older = await accept(journal);
   const newer = { ...refused(), clearQueue: true };
-  await expectCode(journal.accept({ render: newer, maxQueued: 10 }), 'storage_failed');
+  await expectCode(acceptOne(journal, newer, 10), 'storage_failed');
   expect((await find(journal, older.id)).status).toBe('queued');
   expect(await journal.queueStats({})).toMatchObject([{ queued: 1 }]);
   await accept(journal);
@@ -46,7 +46,7 @@ it('a full database refuses with storage_full, loses nothing and goes on when th
 
   // SQLite is full as well when a table has used its last number: an end of the disk that any machine has.
   setLastNumber(dir, '9223372036854775807');
-  const calls = Array.from({ length: 5 }, () => journal.accept({ render: newRender(), maxQueued: 100 }));
+  const calls = Array.from({ length: 5 }, () => acceptOne(journal, newRender(), 100));
   for (const call of calls) await expectCode(call, 'storage_full');
   expect(heard).toEqual([]);
   expect(journal.lastSeq).toBe(1);

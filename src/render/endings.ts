@@ -1,0 +1,184 @@
+import type { ErrorCode } from '../errors.ts';
+import { AppError, asAppError } from '../errors.ts';
+import type { GeneratorChoice } from '../generators/generator.ts';
+import type { AttemptOutcome } from '../messages/outputs.ts';
+import type { ImageStore } from '../store/image-store.ts';
+import type { Clock } from './clock.ts';
+import type { Fallbacks } from './fallbacks.ts';
+import { NEAREST } from './fallbacks.ts';
+import type { Journal, RenderImage, Waiter, WorkResult } from './journal.ts';
+import type { Logger } from './logger.ts';
+import { pause } from './pause.ts';
+import type { RunningWork } from './running.ts';
+
+/** How long to wait before storage that failed is tried again, in ms. */
+export const STORAGE_RETRY_MS = 1000;
+
+/** Codes of failures after which nobody can know whether the provider took the work. */
+const UNKNOWN: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['outcome_unknown']);
+
+/** Options of `createEndings`. */
+export interface EndingOptions {
+  readonly journal: Journal;
+  readonly store: Pick<ImageStore, 'has'>;
+  readonly fallbacks: Fallbacks;
+  readonly clock: Clock;
+  /** See `Journal`. */
+  readonly steadyNow: () => number;
+  readonly log: Logger;
+  /** Whether the server stops: then nothing is tried again. */
+  stopping(): boolean;
+  /** Stops work that nobody waits for any more. */
+  stop(workId: string, reason: AppError): void;
+  /** Hears that work waits in another generator's queue now. */
+  onPassed(generator: string): void;
+}
+
+/** Writes into the journal how attempts and works end. Nothing here rejects. */
+export function createEndings(options: EndingOptions) {
+  const { journal, store, fallbacks, clock, steadyNow, log } = options;
+  const never = new AbortController().signal;
+
+  /**
+   * Tries until it is written, since an end that is not in the journal would be lost. What is no trouble with the
+   * storage would fail for ever: that is left to the next start, as everything is when the server stops.
+   */
+  async function persist<T>(what: string, context: object, write: () => Promise<T>): Promise<T | undefined> {
+    for (;;) {
+      try {
+        return await write();
+      } catch (error) {
+        log.error({ ...context, err: error }, `${what} could not be written`);
+        const passing = ['storage_full', 'storage_failed'].includes(asAppError(error).code);
+        if (options.stopping() || !passing) return undefined;
+        await pause(clock, STORAGE_RETRY_MS, never);
+      }
+    }
+  }
+
+  /** Where an attempt stands, for every call that ends it. */
+  function standing({ claimed, attempt, ranMs }: RunningWork) {
+    return { workId: claimed.workId, attempt, ranMs, at: clock.now() };
+  }
+
+  async function endAttempt(work: RunningWork, outcome: AttemptOutcome, error?: AppError): Promise<void> {
+    const call = { ...standing(work), outcome, ...(error === undefined ? {} : { error: error.toPublic() }) };
+    await persist('the end of an attempt', work.context, () => journal.endAttempt(call));
+  }
+
+  /** Says whether the result counted, or all had left before. */
+  async function finish(work: RunningWork, result: WorkResult): Promise<boolean> {
+    const call = { ...standing(work), result };
+    const ended = await persist('the end of a render', work.context, () => journal.finish(call));
+    if (ended === undefined && result.kind === 'succeeded' && !options.stopping()) {
+      const error = new AppError('internal', 'The images could not be entered into the journal.');
+      return finish(work, { kind: 'failed', error: error.toPublic() });
+    }
+    // Everybody left between the last look at the signal and the commit: the attempt ended all the same.
+    if (ended?.settled.length === 0) {
+      const outcome = result.kind === 'succeeded' ? stoppedOutcome(work.abort.signal.reason, work) : 'failed';
+      await endAttempt(work, outcome);
+    }
+    return ended !== undefined && ended.settled.length > 0;
+  }
+
+  /** Has another generator answer, or fails for all who wait. */
+  async function giveUp(work: RunningWork, error: AppError): Promise<void> {
+    const { claimed } = work;
+    const tried = new Set([...Object.keys(claimed.failures), claimed.generator]);
+    const mayPass = work.waiters.some(({ fallback }) => fallback);
+    for (const choice of mayPass ? fallbacks.candidates(error, claimed.spec, tried) : []) {
+      const { generator } = choice;
+      const passed = generator === NEAREST ? await answerWithNearest(work, error) : await passOn(work, error, choice);
+      if (!passed) continue;
+      log.warn({ ...work.context, code: error.code, fallback_to: generator }, 'a fallback answers');
+      return;
+    }
+    await finish(work, { kind: 'failed', error: error.toPublic(), outcome: failedOutcome(error) });
+  }
+
+  async function passOn(work: RunningWork, error: AppError, choice: GeneratorChoice): Promise<boolean> {
+    const to = fallbacks.fit(work.claimed, choice);
+    if (to === undefined) return false;
+    const call = {
+      ...standing(work),
+      ...{ to, error: error.toPublic(), outcome: failedOutcome(error), spent: work.spent, steadyAt: steadyNow() },
+    };
+    const done = await persist('handing work to a fallback', work.context, () => journal.fallBack(call));
+    if (done?.passed !== true) return false;
+    options.onPassed(choice.generator);
+    return true;
+  }
+
+  /** A wall must never be blank: what was drawn for the nearest place and words. */
+  async function answerWithNearest(work: RunningWork, error: AppError): Promise<boolean> {
+    const { era, biome, prompt, numImages } = work.claimed.spec;
+    const found = await persist('the look for the nearest image', work.context, () =>
+      journal.findNearest({ era, biome, prompt, limit: numImages * 4 }),
+    );
+    const there: RenderImage[] = [];
+    for (const image of found ?? []) if (await store.has(image.imageId, image.format)) there.push(image);
+    if (there.length === 0) return false;
+    const images = Array.from({ length: numImages }, (_, at) => there[at % there.length]).filter(
+      (one) => one !== undefined,
+    );
+    return finish(work, {
+      kind: 'substituted',
+      by: NEAREST,
+      ...{ images, error: error.toPublic(), outcome: failedOutcome(error) },
+    });
+  }
+
+  return {
+    persist,
+    endAttempt,
+    giveUp,
+
+    succeed: (work: RunningWork, made: Omit<Extract<WorkResult, { kind: 'succeeded' }>, 'kind'>) =>
+      finish(work, { kind: 'succeeded', ...made }),
+
+    /** A failed attempt that is not the last one. */
+    failAttempt: (work: RunningWork, error: AppError) => endAttempt(work, failedOutcome(error), error),
+
+    /** Begins the next attempt; false when nobody waits any more. */
+    async begin(work: RunningWork): Promise<boolean> {
+      const call = { workId: work.claimed.workId, attempt: work.attempt, at: clock.now() };
+      const attempt = await persist('the next attempt', work.context, () => journal.beginAttempt(call));
+      if (attempt === undefined) return false;
+      work.attempt = attempt;
+      work.attemptStartedAt = clock.elapsed();
+      return true;
+    },
+
+    /** The work was stopped: it goes back to the queue when the server stops, else nobody waits for it. */
+    async stopped(work: RunningWork): Promise<void> {
+      const reason = asAppError(work.abort.signal.reason);
+      if (reason.code !== 'draining') return endAttempt(work, stoppedOutcome(reason, work), reason);
+      const call = { ...standing(work), spent: work.spent };
+      await persist('handing work back', work.context, () => journal.release(call));
+    },
+
+    /** A render's time is over. The first commit wins, be it this one or the finished work's. */
+    async expire(work: RunningWork, { renderId, requestId, timeoutMs }: Waiter): Promise<void> {
+      const error =
+        work.storageTrouble ?? new AppError('render_timeout', `The render took longer than its ${timeoutMs / 1000} s.`);
+      const call = { renderId, status: 'failed', error: error.toPublic(), at: clock.now() } as const;
+      const outcome = await persist('the time-out of a render', { request_id: requestId }, () => journal.settle(call));
+      work.leave(renderId);
+      if (outcome?.stoppedWork !== undefined) options.stop(outcome.stoppedWork, error);
+    },
+  };
+}
+
+/** The endings of `createEndings`. */
+export type Endings = ReturnType<typeof createEndings>;
+
+function failedOutcome({ code }: AppError): AttemptOutcome {
+  return UNKNOWN.has(code) ? 'unknown' : 'failed';
+}
+
+/** How an attempt ended that was stopped for this reason. */
+function stoppedOutcome(reason: unknown, { detached }: RunningWork): AttemptOutcome {
+  if (detached) return 'detached';
+  return asAppError(reason).code === 'render_timeout' ? 'timeout' : 'cancelled';
+}

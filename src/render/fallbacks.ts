@@ -1,0 +1,79 @@
+import type { AppError } from '../errors.ts';
+import type { GeneratorChoice, GeneratorModel, OptionalField, ServedGenerator } from '../generators/generator.ts';
+import type { Breaker } from './breaker.ts';
+import type { ClaimedWork, Fallback, WorkSpec } from './journal.ts';
+import { resolveSize, sharedKey } from './resolve.ts';
+
+/** The fallback that is no generator: stored images of what is nearest. */
+export const NEAREST = 'nearest';
+
+/** What no other generator may answer, or can. */
+const NEVER: ReadonlySet<string> = new Set(['content_rejected', 'render_timeout', 'invalid_image', 'image_not_found']);
+
+const SPEC_KEYS = {
+  negative_prompt: 'negativePrompt',
+  steps: 'steps',
+  guidance_scale: 'guidanceScale',
+  strength: 'strength',
+  style: 'style',
+  loras: 'loras',
+  reference_image: 'referenceImage',
+  depth_map: 'depthMap',
+  mask: 'mask',
+} as const satisfies Record<OptionalField, keyof WorkSpec>;
+
+/** Options of `createFallbacks`. */
+export interface FallbackOptions {
+  /** `[generator] fallback`, in its order. */
+  readonly chain: readonly GeneratorChoice[];
+  readonly generators: ReadonlyMap<string, ServedGenerator>;
+  breakerOf(generator: string): Pick<Breaker, 'refuses'> | undefined;
+}
+
+/** Who may answer in the place of a generator that failed. */
+export function createFallbacks({ chain, generators, breakerOf }: FallbackOptions) {
+  /** What the generator, or the model of it that is meant, can do. */
+  function abilitiesOf({ generator: name, model }: GeneratorChoice): GeneratorModel | undefined {
+    const generator = generators.get(name)?.generator;
+    return model === undefined ? generator : generator?.models?.get(model);
+  }
+
+  function canTake(choice: GeneratorChoice, spec: WorkSpec): boolean {
+    const { generator: name } = choice;
+    if (name === NEAREST) return true;
+    const abilities = abilitiesOf(choice);
+    if (abilities === undefined || breakerOf(name)?.refuses === true) return false;
+    const lacking = [...(abilities.capabilities.required ?? [])].some((field) => spec[SPEC_KEYS[field]] === undefined);
+    const disabled = generators.get(name)?.generator.health().state === 'disabled';
+    return !lacking && !disabled && abilities.capabilities.maxImages >= spec.numImages;
+  }
+
+  return {
+    /** Whether a request for this generator may be answered by another one. */
+    hasFor: (generator: string) => chain.some((choice) => choice.generator !== generator),
+
+    /** Those that may answer now, in the order of the chain. */
+    candidates(error: AppError, spec: WorkSpec, tried: ReadonlySet<string>): GeneratorChoice[] {
+      if (NEVER.has(error.code)) return [];
+      return chain.filter((choice) => !tried.has(choice.generator) && canTake(choice, spec));
+    },
+
+    /** The work as this generator is to draw it: without what it cannot honour, in a size that it renders. */
+    fit({ spec, shared }: Pick<ClaimedWork, 'spec' | 'shared'>, choice: GeneratorChoice): Fallback | undefined {
+      const { generator: name, model } = choice;
+      const abilities = abilitiesOf(choice);
+      if (abilities === undefined) return undefined;
+      const { capabilities, sizes } = abilities;
+      const revision = generators.get(name)?.generator.revision ?? name;
+      const fields = Object.keys(SPEC_KEYS) as OptionalField[];
+      const ignored = fields.filter((field) => spec[SPEC_KEYS[field]] !== undefined && !capabilities.fields.has(field));
+      const without = Object.fromEntries(ignored.map((field) => [SPEC_KEYS[field], undefined]));
+      const fitted: WorkSpec = { ...spec, ...without, ...resolveSize(sizes, spec), model };
+      const cacheKey = shared ? sharedKey(fitted, { generator: name, revision }) : undefined;
+      return { generator: name, spec: fitted, ignored, cacheKey };
+    },
+  };
+}
+
+/** Fallbacks as `createFallbacks` makes them. */
+export type Fallbacks = ReturnType<typeof createFallbacks>;

@@ -1,0 +1,44 @@
+import type { JournalOperations } from '../journal.ts';
+import type { JournalContext } from './context.ts';
+import { readAttempt } from './rows.ts';
+
+/** What attempts leave at providers: jobs and bills. */
+export function createCosts(
+  context: JournalContext,
+): Pick<JournalOperations, 'noteRemoteId' | 'noteCost' | 'spentSince'> {
+  const { run, one, log, firstRenderOf } = context;
+  return {
+    noteRemoteId({ workId, attempt, remoteId }) {
+      run('UPDATE attempts SET remote_id = $remoteId WHERE work_id = $workId AND attempt = $attempt', {
+        workId,
+        attempt,
+        remoteId,
+      });
+    },
+
+    noteCost({ workId, attempt, costUsd, at }) {
+      const where = { workId, attempt };
+      run('UPDATE attempts SET cost_usd = $costUsd WHERE work_id = $workId AND attempt = $attempt', {
+        ...where,
+        costUsd,
+      });
+      const row = one('SELECT * FROM attempts WHERE work_id = $workId AND attempt = $attempt', where);
+      const render = firstRenderOf(workId);
+      if (row === undefined || render === undefined) return;
+      const { generator, endedAt } = readAttempt(row);
+      // As long as the attempt goes on, its end will tell.
+      if (endedAt === undefined) return;
+      const about = { render_id: render.id, request_id: render.requestId };
+      log({ type: 'CostKnown', ...about, generator, attempt, cost_usd: costUsd }, at, render);
+    },
+
+    spentSince({ generator, since }) {
+      const row = one(
+        `SELECT coalesce(sum(cost_usd), 0) AS usd FROM attempts
+         WHERE cost_usd IS NOT NULL AND generator = $generator AND started_at >= $since`,
+        { generator, since },
+      );
+      return Number(row?.usd);
+    },
+  };
+}

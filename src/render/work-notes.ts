@@ -1,0 +1,91 @@
+import { z } from 'zod';
+import { imageFormat, imageId } from '../messages/outputs.ts';
+import type { ImageStore } from '../store/image-store.ts';
+import type { Clock } from './clock.ts';
+import type { Journal, RenderImage } from './journal.ts';
+import type { Logger } from './logger.ts';
+
+const madeSchema = z.object({
+  images: z
+    .array(
+      z.object({
+        imageId,
+        format: imageFormat,
+        width: z.int(),
+        height: z.int(),
+        bytes: z.int(),
+        seed: z.int(),
+      }),
+    )
+    .min(1),
+  renderMs: z.number(),
+  storeMs: z.number(),
+});
+
+/** What a work has made, once all of it is stored. */
+interface Made {
+  readonly images: readonly RenderImage[];
+  readonly renderMs: number;
+  readonly storeMs: number;
+}
+
+/** Notes beside the images of what works have made, for the moment until the journal has it. */
+export interface WorkNotes {
+  keep(workId: string, made: Made): Promise<void>;
+  forget(workId: string): Promise<void>;
+  /**
+   * At start: ends the works in the journal that had made everything when the process died, so that nothing is drawn
+   * or paid again. Resolves with their number.
+   */
+  adopt(): Promise<number>;
+}
+
+/** Options of `createWorkNotes`. */
+export interface WorkNotesOptions {
+  readonly journal: Pick<Journal, 'interrupted' | 'finish'>;
+  readonly store: Pick<ImageStore, 'has' | 'writeNote' | 'readNote' | 'removeNotes'>;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly log: Logger;
+}
+
+/** Creates the notes. They need not survive a power cut: then the work is done again. */
+export function createWorkNotes({ journal, store, clock, log }: WorkNotesOptions): WorkNotes {
+  async function madeBy(workId: string): Promise<Made | undefined> {
+    const note = madeSchema.safeParse(await store.readNote(workId));
+    if (!note.success) return undefined;
+    for (const { imageId: id, format } of note.data.images) if (!(await store.has(id, format))) return undefined;
+    return note.data;
+  }
+
+  return {
+    async keep(workId, made) {
+      try {
+        await store.writeNote(workId, made);
+      } catch (error) {
+        // The render stands without it.
+        log.warn({ err: error, work_id: workId }, 'a note of what is made could not be written');
+      }
+    },
+
+    async forget(workId) {
+      try {
+        await store.removeNotes(workId);
+      } catch (error) {
+        log.warn({ err: error, work_id: workId }, 'a note of what was made could not be removed');
+      }
+    },
+
+    async adopt() {
+      let adopted = 0;
+      for (const { workId, attempt } of await journal.interrupted({})) {
+        const made = await madeBy(workId);
+        if (made === undefined) continue;
+        const { renderMs: ranMs } = made;
+        await journal.finish({ workId, attempt, result: { kind: 'succeeded', ...made }, ranMs, at: clock.now() });
+        adopted += 1;
+      }
+      await store.removeNotes();
+      return adopted;
+    },
+  };
+}

@@ -1,0 +1,67 @@
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { hasCode, storageError } from './durable-files.ts';
+
+/** Largest note that is read, in bytes. */
+const MAX_BYTES = 65_536;
+
+/** Small notes as JSON files in `dir`, by name. They survive the process, but not a power cut. */
+export function createNotes(dir: string) {
+  function pathOf(name: string): string {
+    if (!/^[\w.-]{1,128}$/.test(name)) throw new Error('a note needs a plain name');
+    return join(dir, `${name}.json`);
+  }
+
+  async function read(path: string): Promise<unknown> {
+    const handle = await open(path);
+    try {
+      if ((await handle.stat()).size > MAX_BYTES) return undefined;
+      return JSON.parse(await handle.readFile('utf8'));
+    } finally {
+      await handle.close();
+    }
+  }
+
+  return {
+    /** Writes a note whole or not at all. Throws `storage_full` or `storage_failed`. */
+    async write(name: string, content: unknown): Promise<void> {
+      const path = pathOf(name);
+      try {
+        await mkdir(dir, { recursive: true });
+        const handle = await open(`${path}.part`, 'w', 0o644);
+        try {
+          await handle.writeFile(JSON.stringify(content));
+        } finally {
+          await handle.close();
+        }
+        await rename(`${path}.part`, path);
+      } catch (error) {
+        throw storageError(error);
+      }
+    },
+
+    /** A note's content; undefined when there is none, or none that is whole. Throws `storage_failed`. */
+    async read(name: string): Promise<unknown> {
+      try {
+        return await read(pathOf(name));
+      } catch (error) {
+        if (error instanceof SyntaxError || hasCode(error, 'ENOENT')) return undefined;
+        throw storageError(error);
+      }
+    },
+
+    /** Removes a note, or all. Throws `storage_failed`. */
+    async remove(name?: string): Promise<void> {
+      try {
+        if (name !== undefined) return await rm(pathOf(name), { force: true });
+        const names = await readdir(dir).catch((error: unknown) => {
+          if (hasCode(error, 'ENOENT')) return [];
+          throw error;
+        });
+        await Promise.all(names.map((each) => rm(join(dir, each), { force: true })));
+      } catch (error) {
+        throw storageError(error);
+      }
+    },
+  };
+}
