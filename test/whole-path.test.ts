@@ -138,7 +138,7 @@ describe('a render over the Experimance bus', () => {
     expect(await core.answerTo('bad-1')).toMatchObject({ type: 'Alert', code: 'malformed_message' });
     await core.send(pythonRenderRequest({ request_id: 'bad-2', prompt: ' ' }));
     expect(await core.answerTo('bad-2')).toMatchObject({ type: 'Alert', code: 'invalid_request' });
-    await core.send(pythonRenderRequest({ request_id: 'bad-3', generator: 'vastai' }));
+    await core.send(pythonRenderRequest({ request_id: 'bad-3', generator: 'dream' }));
     expect(await core.answerTo('bad-3')).toMatchObject({ type: 'Alert', code: 'unknown_generator' });
     await core.send(pythonRenderRequest({ request_id: 'bad-4', depth_map: Buffer.from('no image') }));
     expect(await core.answerTo('bad-4')).toMatchObject({ type: 'Alert', code: 'invalid_image' });

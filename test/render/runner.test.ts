@@ -373,13 +373,20 @@ describe('storage that fails', () => {
   });
 
   it('keeps what is drawn until it can be stored, and draws it once', async () => {
+    const tried = Promise.withResolvers<void>();
     let full = true;
     const { submit, generator, watch, clock, journal } = await startRunner({
-      store: (real) => ({ ...real, save: (...args) => (full ? Promise.reject(FULL()) : real.save(...args)) }),
+      store: (real) => ({
+        ...real,
+        save(...args) {
+          tried.resolve();
+          return full ? Promise.reject(FULL()) : real.save(...args);
+        },
+      }),
     });
     const { id } = await submit();
     (await generator.call(1)).finish();
-    await clock.untilPending();
+    await tried.promise;
     await clock.advance(5000);
     full = false;
     await clock.advance(1000);
@@ -389,12 +396,15 @@ describe('storage that fails', () => {
   });
 
   it('fails the render with what the storage says when its time is over before that', async () => {
-    const { submit, generator, watch, clock } = await startRunner({
-      store: (real) => ({ ...real, save: () => Promise.reject(FULL()) }),
-    });
+    const tried = Promise.withResolvers<void>();
+    const save = () => {
+      tried.resolve();
+      return Promise.reject(FULL());
+    };
+    const { submit, generator, watch, clock } = await startRunner({ store: (real) => ({ ...real, save }) });
     const { id } = await submit({ timeoutMs: 5000 });
     (await generator.call(1)).finish();
-    await generator.settled();
+    await tried.promise;
     await clock.advance(5000);
     expect(await watch.until('RenderFailed', id)).toMatchObject({ code: 'storage_full', retryable: true });
   });

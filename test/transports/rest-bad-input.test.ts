@@ -56,7 +56,7 @@ const BAD_VALUES: readonly BadValue[] = [
     allowed: /known are mock/,
     code: 'unknown_generator',
   },
-  { body: { prompt, generator: 5 }, fields: ['generator'], allowed: /must be text of 1 to 64 characters/ },
+  { body: { prompt, generator: 5 }, fields: ['generator'], allowed: /must be text of 1 to 128 characters/ },
   { body: { prompt, width: 1e9, height: 63 }, fields: ['width', 'height'], allowed: /from 64 to 4096/ },
   { body: { prompt, width: '512' }, fields: ['width'], allowed: INTEGER },
   { body: { prompt, width: 512.5 }, fields: ['width'], allowed: INTEGER },
