@@ -163,6 +163,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   const metrics = createMetrics({
     generators: [...generators.keys()],
     queueStats: () => journal.queueStats({}),
+    circuitOf: (name) => runner.breakerOf(name)?.state ?? 'closed',
     storeUsage: () => journal.storeUsage({}),
     onTrouble: (error) => log.error({ err: error }, 'the journal could not be asked for metrics'),
     lastSeq: () => journal.lastSeq,
@@ -234,6 +235,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     probeJournal: () => journal.probe({ at: clock.now() }),
     probeStore: () => store.probe(),
     draining: () => renders.draining,
+    paused: () => journal.isPaused({}),
     generators: () =>
       [...generators.keys()].filter((name) => !unused.has(name)).map((name) => [name, runner.healthOf(name)] as const),
     bus: () => bus?.status(),

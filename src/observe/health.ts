@@ -22,6 +22,8 @@ export interface HealthSources {
   /** Rejects when the image store cannot be written. */
   probeStore(): Promise<void>;
   draining(): boolean;
+  /** Whether an operator has paused the queue. */
+  paused(): Promise<boolean>;
   generators(): Iterable<readonly [string, GeneratorHealth]>;
   /** Absent when the bus is off. */
   bus(): { state: 'up' | 'waiting' | 'down'; reason?: string | undefined } | undefined;
@@ -60,6 +62,15 @@ export function createHealth(sources: HealthSources): Health {
     return { journal: journalPart, store: storePart };
   }
 
+  async function isPaused(): Promise<boolean> {
+    try {
+      return await sources.paused();
+    } catch {
+      // The journal cannot be asked: its own part says that.
+      return false;
+    }
+  }
+
   return {
     async readiness() {
       const parts = Object.entries(await storage()).filter(([, { status }]) => status === 'failed');
@@ -68,6 +79,7 @@ export function createHealth(sources: HealthSources): Health {
     },
     async report() {
       const parts: Record<string, PartHealth> = await storage();
+      if (await isPaused()) parts.queue = { status: 'degraded', reason: 'it is paused' };
       const bus = sources.bus();
       if (bus !== undefined) parts.bus = { status: BUS_STATUS[bus.state], reason: bus.reason };
       for (const [name, { state, reason }] of sources.generators()) {

@@ -1,6 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { EVENT_TYPES } from '../messages/events.ts';
 import type { AttemptOutcome } from '../messages/outputs.ts';
+import { cacheUse } from '../messages/outputs.ts';
+import type { BreakerState } from '../render/breaker.ts';
 import type { PublishedEvent } from '../render/hub.ts';
 import type { QueueStats, StoreUsage } from '../render/journal.ts';
 
@@ -14,12 +16,14 @@ const MEASURED: ReadonlySet<AttemptOutcome> = new Set(['succeeded', 'failed', 't
 /** A step takes milliseconds (a GPU, a small image) to minutes (a processor, a large one). */
 const STEP_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
 const UPSTREAM_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
+const CIRCUIT = { closed: 0, half_open: 0.5, open: 1 } as const satisfies Record<BreakerState, number>;
 const HTTP_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60];
 
 /** Where the gauges look when they are scraped. */
 export interface MetricSources {
   readonly generators: readonly string[];
   queueStats(): Promise<readonly QueueStats[]>;
+  circuitOf(generator: string): BreakerState;
   lastSeq(): number;
   storeUsage(): Promise<StoreUsage>;
   /** Open connections by transport. */
@@ -69,6 +73,8 @@ export function createMetrics(sources: MetricSources): Metrics {
   const wait = histogram('queue_wait_seconds', 'Time from acceptance to first start', ['generator'], RENDER_SECONDS);
   const attempts = counter('attempts_total', 'Attempts that ended, by outcome', ['generator', 'outcome']);
   const cost = counter('upstream_cost_usd_total', 'What providers charged, in USD, as far as they say', ['generator']);
+  const fallbacks = counter('fallbacks_total', 'Works that another generator took over', ['from', 'to']);
+  const cache = counter('cache_requests_total', 'Accepted renders, by what the cache did for them', ['outcome']);
   const events = counter('events_total', 'Events of the log', ['type']);
   const evictions = counter('evictions_total', 'Files that the image store gave up', ['kind']);
   const drops = counter('subscriber_drops_total', 'Messages that a slow subscriber missed', ['transport', 'kind']);
@@ -89,6 +95,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     UPSTREAM_SECONDS,
   );
   for (const type of EVENT_TYPES) events.inc({ type }, 0);
+  for (const outcome of cacheUse.options) cache.inc({ outcome }, 0);
   for (const generator of sources.generators) {
     for (const status of ['succeeded', 'failed', 'cancelled']) renders.inc({ generator, status }, 0);
   }
@@ -101,6 +108,9 @@ export function createMetrics(sources: MetricSources): Metrics {
         case 'ImageReady':
           if (event.index < event.of - 1) return;
           renders.inc({ generator: event.generator, status: 'succeeded' });
+          return;
+        case 'RenderQueued':
+          if (event.cache !== undefined) cache.inc({ outcome: event.cache });
           return;
         case 'RenderStarted':
           if (event.attempt === 1) wait.observe({ generator: event.generator }, event.queued_ms / 1000);
@@ -117,6 +127,7 @@ export function createMetrics(sources: MetricSources): Metrics {
         case 'AttemptEnded':
           if (event.cost_usd !== undefined) cost.inc({ generator: event.generator }, event.cost_usd);
           attempts.inc({ generator: event.generator, outcome: event.outcome });
+          if (event.fallback_to !== undefined) fallbacks.inc({ from: event.generator, to: event.fallback_to });
           if (MEASURED.has(event.outcome)) duration.observe({ generator: event.generator }, event.duration_ms / 1000);
       }
     },
@@ -172,6 +183,13 @@ function addGauges(about: About, sources: MetricSources): void {
   perGenerator('queue_oldest_seconds', 'Age of the oldest work that waits', (stats) =>
     stats?.oldestAt === undefined ? 0 : Math.max(0, sources.now() - stats.oldestAt) / 1000,
   );
+  const circuit = new Gauge({
+    ...about('circuit_state', 'Circuit breakers: 0 closed, 0.5 half open, 1 open'),
+    labelNames: ['generator'],
+    collect() {
+      for (const generator of sources.generators) circuit.set({ generator }, CIRCUIT[sources.circuitOf(generator)]);
+    },
+  });
   const seq: Gauge = new Gauge({
     ...about('event_seq', 'Number of the newest event'),
     collect() {

@@ -154,7 +154,8 @@ export function createPreparation(options: PreparationOptions) {
   return { prepare, hashRequest };
 }
 
-function unknownGenerator(names: readonly string[]): AppError {
+/** Names the generators that there are, beside one that is none of them. */
+export function unknownGenerator(names: readonly string[]): AppError {
   const known = names.join(', ');
   const issues: FieldIssue[] = [{ path: 'generator', message: `must be one of ${known}` }];
   return new AppError('unknown_generator', `generator: there is none of this name; known are ${known}.`, { issues });

@@ -6,6 +6,7 @@ import type { Caller, ImageRecord, Journal, RenderFilters, RenderRecord } from '
 import type { Links } from './links.ts';
 import type { Logger } from './logger.ts';
 import type { Submission } from './prepare.ts';
+import { unknownGenerator } from './prepare.ts';
 import { presentGenerator, presentRender } from './present.ts';
 import type { Runner } from './runner.ts';
 import type { Submitted, SubmittingOptions } from './submitting.ts';
@@ -53,8 +54,11 @@ export function createRenderService(options: RenderServiceOptions) {
 
   /** Accepts all of the requests, or none. Throws as `submit`, naming the request by its place. */
   async function submitBatch(submissions: readonly Submission[], idempotencyKey?: string) {
-    const submitted = await submitAll({ submissions, idempotencyKey, batchId: uuidv7() });
-    return { batchId: submitted[0]?.render.batch_id, submitted };
+    const fresh = uuidv7();
+    const submitted = await submitAll({ submissions, idempotencyKey, batchId: fresh });
+    // A repetition of the call is the batch that it was the first time.
+    const known = submitted.every(({ kind }) => kind === 'known') ? submitted[0]?.render.batch_id : undefined;
+    return { batchId: known ?? fresh, submitted };
   }
 
   async function find(id: string, owner: string): Promise<RenderRecord> {
@@ -88,7 +92,9 @@ export function createRenderService(options: RenderServiceOptions) {
   }
 
   /** Cancels everything that waits, of one generator or of all; what runs goes on. */
-  async function clearQueue(generator?: string): Promise<{ cancelled: number }> {
+  async function clearQueue(name?: string): Promise<{ cancelled: number }> {
+    const generator = name === undefined ? undefined : options.chooseGenerator(name).generator;
+    if (generator !== undefined && !generators.has(generator)) throw unknownGenerator([...generators.keys()]);
     const error = new AppError('cancelled', 'The queue was cleared.').toPublic();
     return await journal.clearQueue({ generator, error, at: clock.now() });
   }

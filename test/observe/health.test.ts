@@ -15,6 +15,7 @@ function wellUntil() {
     journalFails: false,
     storeFails: false,
     draining: false,
+    paused: false,
     generators: [['mock', { state: 'ready' }]] as [string, GeneratorHealth][],
     bus: undefined as ReturnType<HealthSources['bus']>,
   };
@@ -28,6 +29,7 @@ function wellUntil() {
       if (state.storeFails) throw new Error('EIO /secret/path');
     },
     draining: () => state.draining,
+    paused: async () => state.paused,
     generators: () => state.generators,
     bus: () => state.bus,
     clock,

@@ -152,6 +152,7 @@ describe('the metrics', () => {
   it('escape what stands in labels', async () => {
     const metrics = createMetrics({
       generators: ['odd "name"\\\n'],
+      circuitOf: () => 'closed',
       queueStats: async () => [],
       storeUsage: async () => ({ files: 2, bytes: 300 }),
       onTrouble: () => {},
@@ -173,6 +174,7 @@ describe('the metrics', () => {
     const trouble: unknown[] = [];
     const metrics = createMetrics({
       generators: ['mock'],
+      circuitOf: () => 'closed',
       queueStats: () => Promise.reject(new Error('disk')),
       storeUsage: async () => ({ files: 2, bytes: 300 }),
       onTrouble: (error) => trouble.push(error),
@@ -191,6 +193,7 @@ describe('the metrics', () => {
   it('tell how old the oldest work is that waits', async () => {
     const metrics = createMetrics({
       generators: ['mock'],
+      circuitOf: () => 'closed',
       queueStats: async () => [{ generator: 'mock', queued: 2, running: 1, oldestAt: 10_000 }],
       storeUsage: async () => ({ files: 2, bytes: 300 }),
       onTrouble: () => {},
