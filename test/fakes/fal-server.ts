@@ -27,7 +27,7 @@ export interface FalServerOptions {
   /** How a result names its images: as models do, or as workflows do. */
   readonly form?: 'images' | 'outputs';
   /** Hears of each submit and each cancel. */
-  onCall?(call: { call: 'submit' | 'cancel'; id: string; endpoint: string }): void;
+  onCall?(call: { call: 'submit' | 'cancel'; id: string; endpoint: string; prompt: unknown }): void;
 }
 
 /** The queue of fal.ai as its documentation describes it, with results, files and uploads on the same address. */
@@ -57,7 +57,7 @@ export async function startFalServer(options: FalServerOptions = {}): Promise<Fa
     const id = randomUUID();
     const input = z.record(z.string(), z.unknown()).parse(JSON.parse(String(request.body)));
     jobs.set(id, { id, endpoint, input, status: 'IN_QUEUE', cancelled: false, looks: 0 });
-    options.onCall?.({ call: 'submit', id, endpoint });
+    options.onCall?.({ call: 'submit', id, endpoint, prompt: input.prompt });
     const at = `${base}/${endpoint.split('/').slice(0, 2).join('/')}/requests/${id}`;
     const urls = { response_url: at, status_url: `${at}/status`, cancel_url: `${at}/cancel` };
     json({ status: 'IN_QUEUE', request_id: id, ...urls, queue_position: 0 })(response, request);
@@ -90,7 +90,7 @@ export async function startFalServer(options: FalServerOptions = {}): Promise<Fa
   });
 
   const cancel = withJob((job) => {
-    options.onCall?.({ call: 'cancel', id: job.id, endpoint: job.endpoint });
+    options.onCall?.({ call: 'cancel', id: job.id, endpoint: job.endpoint, prompt: job.input.prompt });
     if (job.status === 'COMPLETED') return json({ status: 'ALREADY_COMPLETED' }, 400);
     if (job.status === 'IN_QUEUE' || cooperative) {
       job.cancelled = true;

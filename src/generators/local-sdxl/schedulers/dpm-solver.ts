@@ -1,6 +1,6 @@
 import type { SchedulerConfig, SchedulerSettings } from './config.ts';
 import { refuse } from './config.ts';
-import type { SnrLevel } from './multistep.ts';
+import type { MultistepSchedule } from './multistep.ts';
 import { multistepSchedule, multistepSettings, trainedSigmas } from './multistep.ts';
 import type { Scheduler, SchedulerRun } from './scheduler.ts';
 import { variancePreserving } from './variance-preserving.ts';
@@ -42,14 +42,7 @@ export function createDpmSolver(config: SchedulerConfig, run: SchedulerRun): Sch
       known = Math.min(known + 1, maxOrder);
 
       const order = Math.min(known, orderAt(settings, index, timesteps.length));
-      const w = stepWeights(
-        settings,
-        order,
-        levelAt(index + 1),
-        levelAt(index),
-        levelAt(index - 1),
-        levelAt(index - 2),
-      );
+      const w = stepWeights(settings, order, index, levelAt);
       for (let i = 0; i < sample.length; i += 1) {
         out[i] =
           w.ofSample * (sample[i] ?? 0) +
@@ -78,18 +71,15 @@ interface StepWeights {
   readonly ofNoise: number;
 }
 
-/**
- * The update from level `s0` to `t` as one weighted sum of the sample, the last predictions m0, m1, m2 and fresh noise.
- * `s1` and `s2` are the levels at which m1 and m2 were made.
- */
+/** The update at `index` as one weighted sum of the sample, the last predictions m0, m1, m2 and fresh noise. */
 function stepWeights(
   { solver_type, algorithm_type }: SchedulerSettings,
   order: number,
-  t: SnrLevel,
-  s0: SnrLevel,
-  s1: SnrLevel,
-  s2: SnrLevel,
+  index: number,
+  levelAt: MultistepSchedule['levelAt'],
 ): StepWeights {
+  // From s0 to t; at s1 and s2 the predictions m1 and m2 were made.
+  const [t, s0, s1, s2] = [levelAt(index + 1), levelAt(index), levelAt(index - 1), levelAt(index - 2)];
   const isStochastic = algorithm_type === 'sde-dpmsolver++';
   const h = t.lambda - s0.lambda;
   // The stochastic solver moves twice as far and puts back in noise what it went too far.

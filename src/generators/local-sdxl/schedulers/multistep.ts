@@ -48,29 +48,29 @@ export function multistepSchedule(
   { lastTimestep, finalSigma }: MultistepOptions,
 ): MultistepSchedule {
   const spaced = multistepTimesteps(settings, steps, lastTimestep);
-  const min = settings.sigma_min ?? trained[0] ?? 0;
-  const max = settings.sigma_max ?? trained.at(-1) ?? 0;
-  // Cosine schedules have timesteps too close for rounding.
-  const round = settings.beta_schedule === 'squaredcos_cap_v2' ? Math.trunc : roundHalfEven;
-  let levels: number[];
-  let timesteps = spaced;
-  if (settings.use_karras_sigmas) {
-    levels = karrasSigmas(max, min, steps);
-    timesteps = levels.map((sigma) => round(timestepOf(sigma, trained)));
-  } else if (settings.use_lu_lambdas) {
-    levels = exponentialSigmas(max, min, steps);
-    timesteps = levels.map((sigma) => round(timestepOf(sigma, trained)));
-  } else if (settings.use_exponential_sigmas) {
-    levels = exponentialSigmas(max, min, steps);
-    timesteps = levels.map((sigma) => Math.trunc(timestepOf(sigma, trained)));
-  } else {
-    levels = spaced.map((timestep) => sigmaAt(trained, timestep));
-  }
+  const respaced = respacedSigmas(settings, steps, trained);
+  const levels = respaced ?? spaced.map((timestep) => sigmaAt(trained, timestep));
+  const timesteps = respaced?.map((sigma) => wholeTimestep(settings, timestepOf(sigma, trained))) ?? spaced;
   const last = settings.final_sigmas_type === 'sigma_min' ? finalSigma(levels, trained[0] ?? 0) : 0;
   const sigmas = Float32Array.from([...levels, last]);
   const known = Array.from(sigmas, snrLevel);
   const levelAt = (index: number) => known[index] ?? snrLevel(0);
   return { timesteps: Float32Array.from(timesteps), sigmas, levelAt };
+}
+
+/** Sigmas of their own spacing, where the settings ask for one. Lu's is even in λ, which is even in ln σ. */
+function respacedSigmas(settings: SchedulerSettings, steps: number, trained: Float32Array): number[] | undefined {
+  const min = settings.sigma_min ?? trained[0] ?? 0;
+  const max = settings.sigma_max ?? trained.at(-1) ?? 0;
+  if (settings.use_karras_sigmas) return karrasSigmas(max, min, steps);
+  if (settings.use_lu_lambdas || settings.use_exponential_sigmas) return exponentialSigmas(max, min, steps);
+  return undefined;
+}
+
+/** Rounded, but cut where the reference cuts: exponential sigmas, and cosine schedules, whose sigmas lie too close. */
+function wholeTimestep(settings: SchedulerSettings, timestep: number): number {
+  const isRounded = settings.use_karras_sigmas || settings.use_lu_lambdas;
+  return isRounded && settings.beta_schedule !== 'squaredcos_cap_v2' ? roundHalfEven(timestep) : Math.trunc(timestep);
 }
 
 function snrLevel(sigma: number): SnrLevel {

@@ -109,13 +109,13 @@ function moveBetween({ solver_type }: SchedulerSettings, s: SnrLevel, t: SnrLeve
   const first = Math.expm1(-h);
   // Configs of other solvers may name theirs; the reference then takes bh2, and so the default.
   const scale = solver_type === 'bh1' ? -h : first;
-  // b_k = k!·φ_{k+1}(−h)/B(h), by φ_{k+1}(z) = (φ_k(z) − 1/k!)/z.
-  let phi = first / -h - 1;
+  // The right sides b_k = k!·zφ_{k+1}(z)/B of the paper's system for z = −h, by φ_{k+1}(z) = (φ_k(z) − 1/k!)/z.
+  let zPhi = first / -h - 1;
   let factorial = 1;
   const sides = [1, 2, 3].map((k) => {
-    const side = (phi * factorial) / scale;
+    const side = (zPhi * factorial) / scale;
     factorial *= k + 1;
-    phi = phi / -h - 1 / factorial;
+    zPhi = zPhi / -h - 1 / factorial;
     return side;
   });
   return {

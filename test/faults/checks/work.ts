@@ -1,0 +1,91 @@
+import type { JournalledAttempt } from '../journal-file.ts';
+import type { Check, Evidence } from './check.ts';
+import { groupBy } from './check.ts';
+
+/** What one prompt's works did, beside what the provider was asked for it: the fake notes prompts, not our ids. */
+function byPrompt({ journal, upstream }: Evidence) {
+  const attempts = groupBy(journal.attempts, ({ work_id }) => work_id);
+  const submits = groupBy(
+    upstream.filter(({ call }) => call === 'submit'),
+    ({ prompt }) => prompt,
+  );
+  const renders = groupBy(
+    journal.renders.filter(({ generator }) => generator === 'fal'),
+    ({ request }) => request.prompt,
+  );
+  return [...renders].map(([prompt, ofPrompt]) => ({
+    prompt,
+    attempts: [...new Set(ofPrompt.map(({ work_id }) => work_id))].flatMap((id) => attempts.get(id) ?? []),
+    submits: submits.get(prompt) ?? [],
+  }));
+}
+
+/** An attempt that may have been cut off between a submit and the note of its job id. */
+function mayHaveForgotten({ remote_id, outcome }: JournalledAttempt): boolean {
+  return remote_id === null && outcome !== 'succeeded';
+}
+
+/** Works, their attempts, and the generator's own log. */
+export const WORK_CHECKS: readonly Check[] = [
+  {
+    name: 'no work is left, and no attempt is open',
+    violations: ({ journal }) => [
+      ...journal.works
+        .filter(({ status }) => status === 'queued' || status === 'running')
+        .map(({ id, status }) => `work ${id} is ${status}`),
+      ...journal.attempts
+        .filter(({ ended_at }) => ended_at === null)
+        .map(({ work_id, attempt }) => `attempt ${attempt} of ${work_id} has not ended`),
+      ...journal.queue_counts
+        .filter(({ queued }) => queued !== 0)
+        .map(({ generator, queued }) => `the queue of ${generator} counts ${queued}`),
+    ],
+  },
+  {
+    name: 'no work succeeds twice, or goes on after it has succeeded',
+    violations: ({ journal }) =>
+      [...groupBy(journal.attempts, ({ work_id }) => work_id)].flatMap(([id, attempts]) => {
+        const at = attempts.findIndex(({ outcome }) => outcome === 'succeeded');
+        return at === -1 || at === attempts.length - 1 ? [] : [`work ${id} went on after attempt ${at + 1}`];
+      }),
+  },
+  {
+    name: 'work that the process dies with is tried crash_attempts times, then it has failed as crashed',
+    violations({ journal, crashAttempts }) {
+      const crashes = groupBy(
+        journal.attempts.filter(({ outcome }) => outcome === 'crashed'),
+        ({ work_id }) => work_id,
+      );
+      const crashed = journal.renders.filter(({ error }) => error?.code === 'crashed');
+      return [
+        ...[...crashes]
+          .filter(([, attempts]) => attempts.length > crashAttempts)
+          .map(([id, attempts]) => `work ${id} was begun ${attempts.length} times`),
+        ...crashed
+          .filter(({ work_id }) => crashes.get(work_id)?.length !== crashAttempts)
+          .map(({ request_id, work_id }) => `${request_id} was given up after ${crashes.get(work_id)?.length ?? 0}`),
+      ];
+    },
+  },
+  {
+    name: 'the provider is asked once for an attempt, and never again once its job id is journalled',
+    violations: (evidence) =>
+      byPrompt(evidence).flatMap(({ prompt, attempts, submits }) => {
+        const noted = new Set(attempts.flatMap(({ remote_id }) => remote_id ?? []));
+        const unnoted = submits.filter(({ id }) => !noted.has(id)).length;
+        const forgotten = attempts.filter(mayHaveForgotten).length;
+        return unnoted <= forgotten
+          ? []
+          : [`"${prompt}" was submitted ${submits.length} times, for ${noted.size} jobs and ${forgotten} cut off`];
+      }),
+  },
+  {
+    name: 'every journalled job id is one that the provider gave',
+    violations({ journal, upstream }) {
+      const given = new Set(upstream.map(({ id }) => id));
+      return journal.attempts
+        .filter(({ remote_id }) => remote_id !== null && !given.has(remote_id))
+        .map(({ remote_id }) => `job ${remote_id} is unknown to the provider`);
+    },
+  },
+];
