@@ -134,8 +134,10 @@ export const falSection = z
         'fal-ai/flux/schnell': { per_megapixel: 0.003 },
         'fal-ai/flux/dev': { per_megapixel: 0.025 },
       })
-      .describe('USD by endpoint: for each image, each megapixel (rounded up) and each second of inference'),
-    prices_as_of: pricesAsOf('2026-11-22'),
+      .describe(
+        'USD by endpoint: for each image, each megapixel (of 1024 × 1024, rounded up) and each second of inference',
+      ),
+    prices_as_of: pricesAsOf('2026-05-25'),
     ...remoteKeys,
   })
   .prefault({});
@@ -212,7 +214,6 @@ export const vastaiSection = z
       .default(10)
       .describe('Seconds between two looks at a server that is not ready'),
     usd_per_hour: z.number().min(0).default(0).describe('Rent of the GPU, which prices the time of each image'),
-    prices_as_of: pricesAsOf('2026-11-22'),
     ...remoteKeys,
     concurrency: remoteKeys.concurrency.default(1),
   })

@@ -49,7 +49,8 @@ export function createFalJob(
   }
 
   async function resultOf(job: FalJob, signal: AbortSignal): Promise<FalResult> {
-    return await paid(() => readAgain(() => queue.result(job, signal), { clock, signal, tries: READ_TRIES }));
+    const patience = { clock, signal, tries: READ_TRIES, pagesPass: true };
+    return await paid(() => readAgain(() => queue.result(job, signal), patience));
   }
 
   async function imagesFrom(result: FalResult, signal: AbortSignal): Promise<GeneratedImage[]> {

@@ -1,6 +1,7 @@
 import type { Config } from '../../config/schema.ts';
 
-const MEGAPIXEL = 1_000_000;
+/** As the provider counts: 1024 × 1024 pixels are one. */
+const MEGAPIXEL = 2 ** 20;
 
 /** What decides the price of a job. */
 export interface Priced {

@@ -53,7 +53,7 @@ export async function runJob<P, R>(job: RemoteJob<P, R>, context: JobContext): P
   try {
     reach('accepted');
     for (;;) {
-      const state = await readAgain(() => job.look(id, signal), { clock, signal, tries: Infinity });
+      const state = await readAgain(() => job.look(id, signal), { clock, signal, tries: Infinity, pagesPass: true });
       if (state !== 'queued') reach('started');
       if (state === 'finished') break;
       await pause(clock, pollMs, signal);

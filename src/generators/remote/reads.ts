@@ -14,21 +14,28 @@ export interface ReadAgainOptions {
   readonly signal: AbortSignal;
   /** Most tries; `Infinity` for as long as the signal lives. */
   readonly tries: number;
+  /** Whether an answer that cannot be read may be a proxy's or a hotspot's page, which passes as well. */
+  readonly pagesPass?: boolean;
 }
 
 /**
  * Repeats a read, which costs nothing, while it fails in passing: with growing pauses, or those that the provider asks
  * for. Never for anything that submits. Throws the last failure, or the signal's reason.
  */
-export async function readAgain<T>(read: () => Promise<T>, { clock, signal, tries }: ReadAgainOptions): Promise<T> {
+export async function readAgain<T>(read: () => Promise<T>, options: ReadAgainOptions): Promise<T> {
+  const { clock, signal, tries } = options;
   for (let count = 1; ; count += 1) {
     try {
       return await read();
     } catch (error) {
       signal.throwIfAborted();
-      if (!(error instanceof AppError) || !error.retryable || !PASSING.has(error.code) || count >= tries) throw error;
+      if (!(error instanceof AppError) || !passes(error, options) || count >= tries) throw error;
       const growing = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (count - 1));
       await pause(clock, Math.max(growing, error.retryAfterMs ?? 0), signal);
     }
   }
+}
+
+function passes({ code, retryable }: AppError, { pagesPass = false }: ReadAgainOptions): boolean {
+  return (retryable && PASSING.has(code)) || (pagesPass && code === 'invalid_output');
 }

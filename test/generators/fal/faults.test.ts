@@ -144,7 +144,7 @@ describe('content that fal.ai refuses', () => {
 describe('a job at fal.ai', () => {
   it('goes on through troubles of the looking, as long as they are asked to last, and is never submitted again', async () => {
     const { server, run, error } = await outcome((fal) =>
-      fal.plan('status', failing(503), reset(), html(502), rateLimited('30'), failing(500), failing(504)),
+      fal.plan('status', failing(503), reset(), html(502), html(200), rateLimited('30'), failing(500), failing(504)),
     );
     expect(error).toBeUndefined();
     expect(server.count('submit')).toBe(1);
@@ -186,6 +186,12 @@ describe('a job at fal.ai', () => {
     expect(error).toMatchObject({ code: 'upstream_failed', retryable: false });
     expect(server.count('result')).toBe(5);
     expect(server.count('submit')).toBe(1);
+  });
+
+  it('whose result a hotspot’s page hides for a while is fetched later', async () => {
+    const { server, error } = await outcome((fal) => fal.plan('result', html(200), html(200)));
+    expect(error).toBeUndefined();
+    expect(server.count('result')).toBe(3);
   });
 
   it('that an earlier process has submitted is looked at, not submitted', async () => {

@@ -241,8 +241,8 @@ describe('the cost of a job', () => {
   it('rounds megapixels up for each image', () => {
     const price = (width: number, height: number) =>
       priceOf({ e: { per_megapixel: 1 } }, { endpoint: 'e', sizes: [{ width, height }], seconds: undefined });
-    expect(price(1000, 1000)).toBe(1);
-    expect(price(1024, 1024)).toBe(2);
+    expect(price(1024, 1024)).toBe(1);
+    expect(price(1032, 1024)).toBe(2);
     expect(price(64, 64)).toBe(1);
   });
 });
