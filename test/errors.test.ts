@@ -6,10 +6,15 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { exitCodeOf } from '../src/cli/failure.ts';
+import { Secret } from '../src/config/secrets.ts';
 import type { ErrorCode } from '../src/errors.ts';
 import { AppError, asAppError, ERRORS } from '../src/errors.ts';
 import { STATUS } from '../src/transports/http/problem.ts';
 import { pythonRenderRequest, startCorePeer, startListener } from './fakes/core-peer.ts';
+import type { FalRoute } from './fakes/fal-server.ts';
+import { startFalServer } from './fakes/fal-server.ts';
+import type { Behaviour } from './fakes/scripted-upstream.ts';
+import { failing, html, rateLimited, redirect, reset } from './fakes/scripted-upstream.ts';
 import { SteppedGenerator } from './fakes/stepped-generator.ts';
 import { plainPng } from './generators/png.ts';
 import type { ConfigChanges, TestApp } from './helper.ts';
@@ -77,11 +82,24 @@ async function endOf(app: TestApp, id: string): Promise<Seen> {
   return { door: 'render', code: body.error.code };
 }
 
-/** How a render ends whose generator fails so. */
+/** How a render ends whose generator says this. */
 async function failedBy(code: ErrorCode): Promise<Seen> {
   const { app, stepped } = await startStepped();
   const { body } = await app.call('POST', '/v1/renders', { prompt: 'a' });
   (await stepped.call(1)).fail(new AppError(code, 'The provider is in trouble.', { retryable: false }));
+  return endOf(app, body.id);
+}
+
+/** How a render ends when fal.ai answers so. */
+async function failedByFal(route: FalRoute, answer: Behaviour): Promise<Seen> {
+  const fal = await startFalServer();
+  onTestFinished(() => fal.close());
+  fal.always(route, answer);
+  const app = await startApp({
+    config: { generator: { strategy: 'fal', retries: 0 }, fal: { base_url: fal.url, poll_s: 0.05 } },
+    secrets: { fal: { key: new Secret(fal.key) } },
+  });
+  const { body } = await app.call('POST', '/v1/renders', { prompt: 'a', width: 256, height: 256 });
   return endOf(app, body.id);
 }
 
@@ -250,14 +268,14 @@ const PROVOKE = {
     await app.call('GET', `/v1/renders/${body.id}`, undefined, { prefer: 'wait=60' });
     return endOf(app, body.id);
   },
-  upstream_failed: () => failedBy('upstream_failed'),
-  upstream_rate_limited: () => failedBy('upstream_rate_limited'),
-  upstream_auth: () => failedBy('upstream_auth'),
+  upstream_failed: () => failedByFal('submit', failing(500)),
+  upstream_rate_limited: () => failedByFal('submit', rateLimited()),
+  upstream_auth: () => failedByFal('submit', failing(401)),
   upstream_timeout: () => failedBy('upstream_timeout'),
-  outcome_unknown: () => failedBy('outcome_unknown'),
-  invalid_output: () => failedBy('invalid_output'),
-  unsafe_result_url: () => failedBy('unsafe_result_url'),
-  result_expired: () => failedBy('result_expired'),
+  outcome_unknown: () => failedByFal('submit', reset()),
+  invalid_output: () => failedByFal('file', html()),
+  unsafe_result_url: () => failedByFal('file', redirect('http://127.0.0.1:1/')),
+  result_expired: () => failedByFal('file', failing(404)),
   async queue_timeout() {
     const { app, stepped } = await startStepped();
     const first = await app.call('POST', '/v1/renders', { prompt: 'a' });

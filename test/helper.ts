@@ -7,6 +7,7 @@ import type { ImageServerService, Overrides } from '../src/app.ts';
 import { startImageServer } from '../src/app.ts';
 import type { Config } from '../src/config/schema.ts';
 import { configSchema } from '../src/config/schema.ts';
+import type { Secrets } from '../src/config/secrets.ts';
 import type { AppError } from '../src/errors.ts';
 import { createLog } from '../src/observe/log.ts';
 
@@ -24,6 +25,8 @@ export type ConfigChanges = { [S in keyof Config]?: Config[S] extends object ? P
 export interface StartAppOptions {
   readonly config?: ConfigChanges;
   readonly overrides?: Overrides;
+  /** Keys of providers. */
+  readonly secrets?: Secrets;
   /** Folder of journal and images; default: a temporary one. */
   readonly dir?: string;
 }
@@ -52,7 +55,7 @@ export interface Answer {
 }
 
 /** The real server on port 0 and temporary folders, without the bus; stopped after the test. */
-export async function startApp({ config = {}, overrides, dir }: StartAppOptions = {}): Promise<TestApp> {
+export async function startApp({ config = {}, overrides, secrets = {}, dir }: StartAppOptions = {}): Promise<TestApp> {
   const root = dir ?? (await temporaryDir());
   const lines: Record<string, unknown>[] = [];
   const fatal: AppError[] = [];
@@ -69,6 +72,7 @@ export async function startApp({ config = {}, overrides, dir }: StartAppOptions 
     }),
     log: createLog({ level: 'debug', target: { write: (line) => lines.push(JSON.parse(line)) }, pretty: false }),
     nodeVersion: 'v0.0.0-test',
+    secrets,
     onFatal: (error) => fatal.push(error),
     ...(overrides === undefined ? {} : { overrides }),
   });
