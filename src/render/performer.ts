@@ -204,11 +204,11 @@ export function createPerformer(options: PerformerOptions): Perform {
     }
   }
 
-  function report(work: RunningWork, progress: Progress): void {
+  function report(work: RunningWork, { etaMs, ...progress }: Progress & { readonly etaMs?: number | undefined }): void {
     if (work.abort.signal.aborted) return;
     work.progress = progress;
     const elapsedMs = clock.elapsed() - work.drawingStartedAt;
-    const eta_ms = Math.round((elapsedMs / progress.step) * (progress.steps - progress.step));
+    const eta_ms = Math.round(etaMs ?? (elapsedMs / progress.step) * (progress.steps - progress.step));
     for (const { renderId, requestId } of work.waiters) {
       hub.progress({
         type: 'RenderProgress',
