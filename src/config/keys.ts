@@ -8,6 +8,8 @@ const shapeSchema = z.object({
   examples: z.array(z.unknown()).optional(),
   enum: z.array(z.string()).optional(),
   format: z.string().optional(),
+  /** What is expected, in words, where the rest would not say it. */
+  expects: z.string().optional(),
   minLength: z.number().optional(),
   minimum: z.number().optional(),
   exclusiveMinimum: z.number().optional(),

@@ -52,6 +52,7 @@ const WRITTEN: Readonly<Record<Shape['type'], string>> = {
 
 /** What a key accepts, in words: `a whole number from 0 to 65535`. */
 export function expectation(shape: Shape): string {
+  if (shape.expects !== undefined) return shape.expects;
   switch (shape.type) {
     case 'string':
       if (shape.enum !== undefined) return `one of ${shape.enum.map((word) => `"${word}"`).join(', ')}`;

@@ -46,14 +46,23 @@ export function keyFile(variable: string, example: string) {
 /** Hosts of images, as `*.example.org` or a full name. */
 export function resultHosts(hosts: string[]) {
   return z
-    .array(z.string().regex(/^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*$/i))
+    .array(
+      z
+        .string()
+        .regex(/^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*$/i)
+        .meta({ expects: 'a host name without scheme and port' }),
+    )
     .default(hosts)
     .describe('Hosts that images may be fetched from, by https; *.example.org stands for all below');
 }
 
 /** The day that prices were looked up on. */
 export function pricesAsOf(date: string) {
-  return z.iso.date().default(date).describe('Day that the prices were looked up on');
+  return z.iso
+    .date()
+    .default(date)
+    .meta({ expects: 'a date, as in "2026-05-25"' })
+    .describe('Day that the prices were looked up on');
 }
 
 /** Request fields that `[fal] mapping` may name, with two of our own: `size` and `num_images`. */
@@ -75,7 +84,10 @@ export const FAL_FIELDS = [
   'mask',
 ] as const;
 
-const falEndpoint = z.string().regex(/^[\w.-]+\/[\w.-]+(\/[\w.-]+)*$/);
+const falEndpoint = z
+  .string()
+  .regex(/^[\w.-]+\/[\w.-]+(\/[\w.-]+)*$/)
+  .meta({ expects: 'an endpoint, as in "fal-ai/flux/dev"' });
 
 /** `[fal]`. */
 export const falSection = z
@@ -100,7 +112,8 @@ export const falSection = z
       .describe(
         'The endpoint’s argument for each field; prompt, seed and num_images keep their names unless they stand here, ' +
           'and fields that are not here are refused',
-      ),
+      )
+      .meta({ expects: `a table with text for any of ${FAL_FIELDS.join(', ')}` }),
     arguments: z
       .record(z.string().min(1), z.json())
       .default({ output_format: 'png' })
@@ -136,7 +149,8 @@ export const falSection = z
       })
       .describe(
         'USD by endpoint: for each image, each megapixel (of 1024 × 1024, rounded up) and each second of inference',
-      ),
+      )
+      .meta({ expects: 'a table by endpoint, each with per_image, per_megapixel or per_second in USD' }),
     prices_as_of: pricesAsOf('2026-05-25'),
     ...remoteKeys,
   })

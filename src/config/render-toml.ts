@@ -30,7 +30,8 @@ function renderKey(key: ConfigKey): string {
 
 function accepts({ shape }: ConfigKey): string {
   // That a text is a text is no news.
-  const plain = shape.type === 'string' && shape.enum === undefined && shape.format === undefined;
+  const { type, format, expects } = shape;
+  const plain = type === 'string' && [shape.enum, format, expects].every((word) => word === undefined);
   return plain ? '' : capitalise(expectation(shape));
 }
 

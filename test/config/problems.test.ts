@@ -30,6 +30,8 @@ test.each([
   [{ type: 'string' }, 'text'],
   [{ type: 'object' }, 'a table'],
   [{ type: 'array' }, 'a list'],
+  [{ type: 'string', expects: 'a host name' }, 'a host name'],
+  [{ type: 'array', items: { type: 'string', expects: 'a host name' } }, 'a list, each item a host name'],
 ] as const)('%j is expected as %s', (shape, words) => {
   expect(expectation(shape)).toBe(words);
 });
