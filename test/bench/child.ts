@@ -12,9 +12,9 @@ export interface Child<R> {
   stop(): Promise<void>;
 }
 
-/** Starts `test/bench/children/<name>.ts`. */
-export async function startChild<R>(name: string): Promise<Child<R>> {
-  const child = fork(new URL(`./children/${name}.ts`, import.meta.url), { serialization: 'advanced' });
+/** Starts `test/bench/children/<name>.ts` with these arguments. */
+export async function startChild<R>(name: string, ...args: string[]): Promise<Child<R>> {
+  const child = fork(new URL(`./children/${name}.ts`, import.meta.url), args, { serialization: 'advanced' });
   const [ready] = await once(child, 'message');
   return {
     ready,

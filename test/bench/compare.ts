@@ -8,6 +8,8 @@ export interface Scenario {
   readonly about: string;
   /** The figure whose ratio counts, ours divided by the baseline's; higher is better. */
   readonly ratioOf: string;
+  /** Figures of which the difference is told as well, ours less the baseline's. */
+  readonly addedTo?: readonly string[];
   start(): Promise<{
     ours(): Promise<Sample>;
     baseline(): Promise<Sample>;
@@ -31,6 +33,8 @@ export interface Comparison {
   readonly baseline: Readonly<Record<string, Figure>>;
   /** Ours divided by the baseline, pair by pair, so that a machine that slows down slows both. */
   readonly ratio: Figure & { readonly of: string };
+  /** Ours less the baseline's, pair by pair, of the figures that the scenario names. */
+  readonly added: Readonly<Record<string, Figure>>;
 }
 
 /** Measures both sides in turn (A B A B …), after one round of each that does not count. */
@@ -51,6 +55,7 @@ export async function compare(scenario: Scenario, rounds: number): Promise<Compa
       ours: figures(pairs.map(({ ours }) => ours)),
       baseline: figures(pairs.map(({ baseline }) => baseline)),
       ratio: { of: scenario.ratioOf, ...figure(ratios) },
+      added: Object.fromEntries((scenario.addedTo ?? []).map((metric) => [metric, figure(differences(pairs, metric))])),
     };
   } finally {
     await sides.stop();
@@ -58,7 +63,7 @@ export async function compare(scenario: Scenario, rounds: number): Promise<Compa
 }
 
 /** A comparison as lines of text. */
-export function format({ name, about, rounds, ours, baseline, ratio }: Comparison): string {
+export function format({ name, about, rounds, ours, baseline, ratio, added }: Comparison): string {
   const rows = Object.keys({ ...ours, ...baseline }).map((metric) =>
     [metric.padEnd(22), text(ours[metric]), text(baseline[metric])].join('  '),
   );
@@ -67,6 +72,7 @@ export function format({ name, about, rounds, ours, baseline, ratio }: Compariso
     `${`${rounds} rounds`.padEnd(22)}  ${'ours'.padEnd(34)}  baseline`,
     ...rows,
     `ratio of ${ratio.of}: ${text(ratio)}`,
+    ...Object.entries(added).map(([metric, value]) => `added to ${metric}: ${text(value)}`),
   ].join('\n');
 }
 
@@ -74,6 +80,10 @@ function ratioValue(sample: Sample, { ratioOf }: Scenario): number {
   const value = sample[ratioOf];
   if (value === undefined) throw new Error(`no ${ratioOf} was measured`);
   return value;
+}
+
+function differences(pairs: readonly { ours: Sample; baseline: Sample }[], metric: string): number[] {
+  return pairs.map(({ ours, baseline }) => (ours[metric] ?? Number.NaN) - (baseline[metric] ?? Number.NaN));
 }
 
 function figures(samples: readonly Sample[]): Record<string, Figure> {

@@ -1,10 +1,11 @@
-// npm run bench [-- accepts renders] [--rounds 5] [--seconds 3] [--json FILE]
+// npm run bench [-- accepts renders remote-256 remote-1024] [--rounds 5] [--seconds 3] [--json FILE]
 import { writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { acceptsScenario } from './accepts.ts';
 import type { Comparison } from './compare.ts';
 import { compare, format } from './compare.ts';
+import { remoteScenario } from './remote.ts';
 import { rendersScenario } from './renders.ts';
 
 const { values, positionals } = parseArgs({
@@ -15,7 +16,13 @@ const { values, positionals } = parseArgs({
     json: { type: 'string' },
   },
 });
-const scenarios = [acceptsScenario(Number(values.seconds)), rendersScenario()];
+const seconds = Number(values.seconds);
+const scenarios = [
+  acceptsScenario(seconds),
+  rendersScenario(),
+  remoteScenario({ side: 256, perSecond: 100, seconds, aim: 'p50 added < 3 ms, p99 added < 15 ms' }),
+  remoteScenario({ side: 1024, perSecond: 10, seconds, aim: 'none: decoding and encoding alone take longer' }),
+];
 const unknown = positionals.filter((name) => !scenarios.some((scenario) => scenario.name === name));
 if (unknown.length > 0) {
   process.stderr.write(

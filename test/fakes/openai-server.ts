@@ -53,6 +53,8 @@ export interface OpenAIServerOptions {
   readonly paceMs?: number;
   /** Whether answers hold links, as some compatible servers send them. */
   readonly links?: boolean;
+  /** Drawn in the place of an image of one colour, whatever size is asked for. */
+  readonly picture?: Buffer;
   /** Whether tokens are counted, which compatible servers do not do. Default true. */
   readonly usage?: boolean;
 }
@@ -88,7 +90,7 @@ export async function startOpenAIServer(options: OpenAIServerOptions = {}): Prom
     if (sent.files.size > 0) uploads.push(sent.files);
     const [width = 0, height = 0] = parsed.size.split('x').map(Number);
     const drawn = await Promise.all(
-      Array.from({ length: parsed.n }, (_image, index) => solidPng({ width, height }, index)),
+      Array.from({ length: parsed.n }, (_image, index) => options.picture ?? solidPng({ width, height }, index)),
     );
     return parsed.stream === undefined ? plain(parsed, drawn) : streamed(parsed, drawn, request.route);
   }
