@@ -56,7 +56,8 @@ export function createImages(limits: { readonly maxPixels: number; readonly maxB
         return { bytes: data, width: info.width, height: info.height };
       } catch (error) {
         const message = 'The generator returned an image that cannot be used.';
-        throw new AppError('generator_failed', message, { cause: error });
+        // What a provider sent is paid, and another try would pay again; what we drew costs nothing.
+        throw new AppError(content.kind === 'raw' ? 'generator_failed' : 'invalid_output', message, { cause: error });
       }
     },
 

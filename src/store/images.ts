@@ -68,7 +68,8 @@ export interface Images extends Drawing {
   inspect(bytes: Uint8Array): Promise<InspectedImage>;
   /**
    * The content as a file of `format`, without metadata; equal pixels give equal bytes. `quality` (1–100) is for the lossy formats.
-   * Encoded content is decoded and encoded anew, whatever its format. Throws `generator_failed` when it cannot be used.
+   * Encoded content is decoded and encoded anew, whatever its format. Throws `invalid_output` when it cannot be used,
+   * `generator_failed` when pixels cannot.
    */
   encode(
     content: ImageContent,

@@ -181,12 +181,12 @@ describe('encoding', () => {
     expect(pixel(await images.cover(bytes, { width: 16, height: 16 }), 8, 8)).toEqual([0, 0, 0]);
   });
 
-  test("a generator's unusable image is generator_failed", async () => {
+  test("a provider's unusable image is invalid_output, unusable pixels are generator_failed", async () => {
     const jpeg = await noise(64, 64).jpeg().toBuffer();
     const bad = [Buffer.alloc(0), Buffer.from('<html>'), jpeg.subarray(0, 500), bitPng(16_000, 16_000)];
     for (const bytes of bad) {
       const error = await failure(images.encode({ kind: 'encoded', bytes }, { format: 'png', quality: 90 }));
-      expect(error.code).toBe('generator_failed');
+      expect(error).toMatchObject({ code: 'invalid_output', retryable: false });
     }
     const pixels: RawPixels = { data: new Uint8Array(10), width: 16, height: 16, channels: 3 };
     const error = await failure(images.encode({ kind: 'raw', pixels }, { format: 'png', quality: 90 }));
