@@ -163,6 +163,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   const metrics = createMetrics({
     generators: [...generators.keys()],
     queueStats: () => journal.queueStats({}),
+    tokensOf: runner.tokensOf,
     circuitOf: (name) => runner.breakerOf(name)?.state ?? 'closed',
     storeUsage: () => journal.storeUsage({}),
     onTrouble: (error) => log.error({ err: error }, 'the journal could not be asked for metrics'),

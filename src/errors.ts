@@ -28,6 +28,7 @@ export const ERRORS = {
   queue_full: { title: 'The queue is full', retryable: true },
   draining: { title: 'The server is stopping', retryable: true },
   generator_unavailable: { title: 'The generator is not available', retryable: true },
+  spend_limit: { title: 'The budget of the day is used up', retryable: true },
   storage_full: { title: 'The disk is full', retryable: true },
   storage_failed: { title: 'The storage does not work', retryable: true },
   // How an accepted render ends without an image.

@@ -91,12 +91,12 @@ async function failedBy(code: ErrorCode): Promise<Seen> {
 }
 
 /** How a render ends when fal.ai answers so. */
-async function failedByFal(route: FalRoute, answer: Behaviour): Promise<Seen> {
+async function failedByFal(route: FalRoute, answer: Behaviour, changes: ConfigChanges['fal'] = {}): Promise<Seen> {
   const fal = await startFalServer();
   onTestFinished(() => fal.close());
   fal.always(route, answer);
   const app = await startApp({
-    config: { generator: { strategy: 'fal', retries: 0 }, fal: { base_url: fal.url, poll_s: 0.05 } },
+    config: { generator: { strategy: 'fal', retries: 0 }, fal: { base_url: fal.url, poll_s: 0.05, ...changes } },
     secrets: { fal: { key: new Secret(fal.key) } },
   });
   const { body } = await app.call('POST', '/v1/renders', { prompt: 'a', width: 256, height: 256 });
@@ -276,6 +276,7 @@ const PROVOKE = {
   invalid_output: () => failedByFal('file', html()),
   unsafe_result_url: () => failedByFal('file', redirect('http://127.0.0.1:1/')),
   result_expired: () => failedByFal('file', failing(404)),
+  spend_limit: () => failedByFal('submit', failing(500), { daily_spend_usd: 0 }),
   async queue_timeout() {
     const { app, stepped } = await startStepped();
     const first = await app.call('POST', '/v1/renders', { prompt: 'a' });

@@ -150,4 +150,8 @@ export interface ServedGenerator {
   readonly concurrency: number;
   /** Default of a render's time from its first start. */
   readonly timeoutMs: number;
+  /** Most works a minute; without it, as many as come. */
+  readonly ratePerMinute?: number | undefined;
+  /** USD that a day (UTC) may cost; without it, no limit. */
+  readonly dailySpendUsd?: number | undefined;
 }

@@ -98,17 +98,17 @@ export const generatorFactories = {
 } as const satisfies Record<GeneratorName, GeneratorFactory>;
 
 /** How the server runs a generator. */
-export interface GeneratorSettings {
-  /** Works at the same time. */
-  readonly concurrency: number;
-  /** Default of a render's time from its first start. */
-  readonly timeoutMs: number;
-}
+export type GeneratorSettings = Omit<ServedGenerator, 'generator'>;
 
 /** A generator's settings from its own block, else from `[generator]`. */
 export function generatorSettings(config: Config, name: GeneratorName): GeneratorSettings {
-  const { concurrency, timeout } = config[name];
-  return { concurrency, timeoutMs: (timeout ?? config.generator.timeout) * 1000 };
+  const { concurrency, timeout, ...block } = config[name];
+  return {
+    concurrency,
+    timeoutMs: (timeout ?? config.generator.timeout) * 1000,
+    ratePerMinute: 'rate_limit' in block ? block.rate_limit : undefined,
+    dailySpendUsd: 'daily_spend_usd' in block ? block.daily_spend_usd : undefined,
+  };
 }
 
 /** Whether requests that name no generator go to this one. */

@@ -24,6 +24,8 @@ export interface MetricSources {
   readonly generators: readonly string[];
   queueStats(): Promise<readonly QueueStats[]>;
   circuitOf(generator: string): BreakerState;
+  /** Works that a generator may be given at once; infinite without a limit. */
+  tokensOf(generator: string): number;
   lastSeq(): number;
   storeUsage(): Promise<StoreUsage>;
   /** Open connections by transport. */
@@ -183,6 +185,13 @@ function addGauges(about: About, sources: MetricSources): void {
   perGenerator('queue_oldest_seconds', 'Age of the oldest work that waits', (stats) =>
     stats?.oldestAt === undefined ? 0 : Math.max(0, sources.now() - stats.oldestAt) / 1000,
   );
+  const tokens = new Gauge({
+    ...about('upstream_limiter_tokens', 'Works that a rate limit lets begin at once; +Inf without a limit'),
+    labelNames: ['generator'],
+    collect() {
+      for (const generator of sources.generators) tokens.set({ generator }, sources.tokensOf(generator));
+    },
+  });
   const circuit = new Gauge({
     ...about('circuit_state', 'Circuit breakers: 0 closed, 0.5 half open, 1 open'),
     labelNames: ['generator'],

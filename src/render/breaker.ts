@@ -13,6 +13,7 @@ const NOT_ITS_FAULT: ReadonlySet<string> = new Set([
   'invalid_image',
   'image_not_found',
   'unsupported_field',
+  'spend_limit',
   'storage_full',
   'storage_failed',
 ]);

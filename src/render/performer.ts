@@ -9,8 +9,10 @@ import { STORAGE_RETRY_MS } from './endings.ts';
 import type { Hub } from './hub.ts';
 import type { Journal, RenderImage, WorkSpec } from './journal.ts';
 import type { Logger } from './logger.ts';
+import type { Pace } from './pace.ts';
 import { pause } from './pause.ts';
 import type { Progress } from './present.ts';
+import type { Purse } from './purse.ts';
 import { retryDelay } from './retries.ts';
 import type { RunningWork } from './running.ts';
 import type { WorkNotes } from './work-notes.ts';
@@ -37,6 +39,8 @@ export interface PerformerOptions {
 export interface Performing {
   readonly generator: ImageGenerator;
   readonly breaker: Breaker;
+  readonly pace: Pace;
+  readonly purse: Purse;
   /** How long a render may take here unless it says otherwise, in ms. */
   readonly timeoutMs: number;
 }
@@ -68,14 +72,14 @@ export function createPerformer(options: PerformerOptions): Perform {
       await notes.forget(work.claimed.workId);
       return false;
     } catch (error) {
-      if (!work.abort.signal.aborted) return await retry(work, asAppError(error));
+      if (!work.abort.signal.aborted) return await retry(by, work, asAppError(error));
       await endings.stopped(work);
       return false;
     }
   }
 
   /** Pauses and begins another attempt; else gives up. */
-  async function retry(work: RunningWork, error: AppError): Promise<boolean> {
+  async function retry({ pace }: Performing, work: RunningWork, error: AppError): Promise<boolean> {
     const { signal } = work.abort;
     work.failures += 1;
     log.error({ ...work.context, code: error.code, err: error }, 'the attempt failed');
@@ -87,8 +91,11 @@ export function createPerformer(options: PerformerOptions): Perform {
     await endings.failAttempt(work, error);
     work.progress = undefined;
     work.remoteId = undefined;
-    await pause(clock, delayMs, signal);
-    if (!signal.aborted) return await endings.begin(work);
+    await pause(clock, Math.max(delayMs, pace.waitMs()), signal);
+    if (!signal.aborted) {
+      pace.take();
+      return await endings.begin(work);
+    }
     await endings.stopped(work);
     return false;
   }
@@ -115,12 +122,23 @@ export function createPerformer(options: PerformerOptions): Perform {
   /** Has the generator draw, and judges it by that. */
   async function draw(by: Performing, work: RunningWork, input: Work): Promise<GeneratedImage[]> {
     const { generator, breaker } = by;
-    breaker.admit();
-    work.drawingStartedAt = clock.elapsed();
+    // What was submitted before is paid before.
+    const release = work.remoteId === undefined ? await by.purse.admit() : () => undefined;
     try {
-      const generated = await generator.generate(input, hooksOf(work));
-      if (generated.length !== input.numImages) {
-        throw new AppError('generator_failed', `The generator made ${generated.length} of ${input.numImages} images.`);
+      breaker.admit();
+      work.drawingStartedAt = clock.elapsed();
+      return await judged(by, work, () => generator.generate(input, hooksOf(by, work)), input.numImages);
+    } finally {
+      release();
+    }
+  }
+
+  async function judged(by: Performing, work: RunningWork, generate: () => Promise<GeneratedImage[]>, count: number) {
+    const { breaker } = by;
+    try {
+      const generated = await generate();
+      if (generated.length !== count) {
+        throw new AppError('generator_failed', `The generator made ${generated.length} of ${count} images.`);
       }
       breaker.succeed();
       return generated;
@@ -131,14 +149,15 @@ export function createPerformer(options: PerformerOptions): Perform {
   }
 
   /** A stop tells nothing about the generator, unless it let its own time pass. */
-  function judge({ breaker, timeoutMs }: Performing, work: RunningWork, error: AppError): void {
+  function judge({ breaker, pace, timeoutMs }: Performing, work: RunningWork, error: AppError): void {
+    if (error.code === 'upstream_rate_limited') pace.hold(error.retryAfterMs ?? 0);
     const { aborted, reason } = work.abort.signal;
     if (!aborted) breaker.fail(error);
     else if (asAppError(reason).code === 'render_timeout' && work.ranMs >= timeoutMs) breaker.fail(asAppError(reason));
     else breaker.abandon();
   }
 
-  function hooksOf(work: RunningWork) {
+  function hooksOf({ purse }: Performing, work: RunningWork) {
     const { claimed, abort } = work;
     const { workId } = claimed;
     // Later attempts must not be mistaken for this one.
@@ -157,6 +176,7 @@ export function createPerformer(options: PerformerOptions): Perform {
         work.detached = true;
       },
       onCost: (costUsd: number) => {
+        purse.paid(costUsd);
         const call = () => journal.noteCost({ workId, attempt, costUsd, at: clock.now() });
         void endings.persist('the cost of an attempt', work.context, call);
       },

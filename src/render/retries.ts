@@ -6,7 +6,13 @@ const BASE_MS = 1000;
 const MAX_MS = 30_000;
 
 /** What may pass some day, but not by trying at once again. */
-const LATER: ReadonlySet<string> = new Set(['generator_unavailable', 'render_timeout', 'crashed', 'draining']);
+const LATER: ReadonlySet<string> = new Set([
+  'generator_unavailable',
+  'spend_limit',
+  'render_timeout',
+  'crashed',
+  'draining',
+]);
 
 /** Options of `retryDelay`. */
 export interface RetryOptions {

@@ -6,9 +6,13 @@ import type { EndingOptions } from './endings.ts';
 import { createEndings, STORAGE_RETRY_MS } from './endings.ts';
 import { createFallbacks } from './fallbacks.ts';
 import type { ClaimedWork, Waiter } from './journal.ts';
+import type { Pace } from './pace.ts';
+import { createPace } from './pace.ts';
 import type { PerformerOptions } from './performer.ts';
 import { createPerformer } from './performer.ts';
 import type { Progress } from './present.ts';
+import type { Purse } from './purse.ts';
+import { createPurse } from './purse.ts';
 import { RunningWork } from './running.ts';
 
 /** How long a generator may take to stop once the grace is over, in ms. What then still runs is left to recovery. */
@@ -44,6 +48,8 @@ export interface Runner {
   /** How a generator is, as far as it knows itself and its works tell. */
   healthOf(generator: string): GeneratorHealth;
   breakerOf(generator: string): Breaker | undefined;
+  /** Works that a generator may be given at once; infinite without a limit. */
+  tokensOf(generator: string): number;
   /** Whether a request for this generator may be answered by another one. */
   hasFallbackFor(generator: string): boolean;
   /** How many works of a generator run, and how long one took lately (ms; undefined before the first). */
@@ -55,7 +61,11 @@ export interface Runner {
 interface Lane extends ServedGenerator {
   readonly name: string;
   readonly breaker: Breaker;
+  readonly pace: Pace;
+  readonly purse: Purse;
   active: number;
+  /** Set while it waits for its pace. */
+  cancelWait: (() => void) | undefined;
   /** Set when work may have come in while the journal was being asked. */
   woken: boolean;
   meanMs: number | undefined;
@@ -95,11 +105,17 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
       parts.onState(name, healthOf(name));
     };
     const breaker = createBreaker({ generator: name, clock, onChange });
-    return { ...served, name, breaker, active: 0, woken: false, meanMs: undefined };
+    const pace = createPace({ perMinute: served.ratePerMinute, clock });
+    const purse = createPurse({ generator: name, dailyUsd: served.dailySpendUsd, journal, clock });
+    return {
+      ...{ ...served, name, breaker, pace, purse },
+      ...{ active: 0, woken: false, meanMs: undefined, cancelWait: undefined },
+    };
   }
 
   async function take(lane: Lane): Promise<void> {
     while (lane.active < lane.concurrency && !draining && isReady(lane)) {
+      if (mustWait(lane)) return;
       lane.active += 1;
       lane.woken = false;
       const work = await claim(lane);
@@ -108,8 +124,22 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
         if (!lane.woken) return;
         continue;
       }
+      // A job that is there already is asked after, not for.
+      if (work.remoteId === undefined) lane.pace.take();
       void run(lane, work);
     }
+  }
+
+  /** Whether the lane's pace lets nothing begin yet; then it is woken in time. */
+  function mustWait(lane: Lane): boolean {
+    const waitMs = lane.pace.waitMs();
+    if (waitMs === 0) return false;
+    lane.cancelWait?.();
+    lane.cancelWait = clock.after(waitMs, () => {
+      lane.cancelWait = undefined;
+      wake(lane.name);
+    });
+    return true;
   }
 
   async function run(lane: Lane, work: RunningWork): Promise<void> {
@@ -192,6 +222,7 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
     progressOf: (workId) => running.get(workId)?.progress,
     healthOf,
     breakerOf: (name) => lanes.get(name)?.breaker,
+    tokensOf: (name) => lanes.get(name)?.pace.tokens ?? 0,
     hasFallbackFor: fallbacks.hasFor,
     statsOf(name) {
       const lane = lanes.get(name);
@@ -200,6 +231,7 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
     },
     async drain(graceMs) {
       draining = true;
+      for (const lane of lanes.values()) lane.cancelWait?.();
       const idle = Promise.withResolvers<void>();
       const check = () => {
         if ([...lanes.values()].every(({ active }) => active === 0)) idle.resolve();

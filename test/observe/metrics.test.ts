@@ -153,6 +153,7 @@ describe('the metrics', () => {
     const metrics = createMetrics({
       generators: ['odd "name"\\\n'],
       circuitOf: () => 'closed',
+      tokensOf: () => Number.POSITIVE_INFINITY,
       queueStats: async () => [],
       storeUsage: async () => ({ files: 2, bytes: 300 }),
       onTrouble: () => {},
@@ -175,6 +176,7 @@ describe('the metrics', () => {
     const metrics = createMetrics({
       generators: ['mock'],
       circuitOf: () => 'closed',
+      tokensOf: () => Number.POSITIVE_INFINITY,
       queueStats: () => Promise.reject(new Error('disk')),
       storeUsage: async () => ({ files: 2, bytes: 300 }),
       onTrouble: (error) => trouble.push(error),
@@ -194,6 +196,7 @@ describe('the metrics', () => {
     const metrics = createMetrics({
       generators: ['mock'],
       circuitOf: () => 'closed',
+      tokensOf: () => Number.POSITIVE_INFINITY,
       queueStats: async () => [{ generator: 'mock', queued: 2, running: 1, oldestAt: 10_000 }],
       storeUsage: async () => ({ files: 2, bytes: 300 }),
       onTrouble: () => {},

@@ -1,4 +1,5 @@
 import { onTestFinished } from 'vitest';
+import type { ServedGenerator } from '../../src/generators/generator.ts';
 import { createHub } from '../../src/render/hub.ts';
 import type { Journal, RenderRecord } from '../../src/render/journal.ts';
 import type { Runner } from '../../src/render/runner.ts';
@@ -21,6 +22,7 @@ export interface RunnerChanges {
   readonly concurrency?: number;
   readonly fallback?: readonly string[];
   readonly retries?: number;
+  readonly limits?: Pick<ServedGenerator, 'ratePerMinute' | 'dailySpendUsd'>;
   /** The journal as the runner sees it; the test has the real one. */
   readonly journal?: (real: Journal) => Journal;
   readonly store?: (real: ImageStore) => ImageStore;
@@ -76,7 +78,10 @@ export async function startRunner({ concurrency = 1, ...changes }: RunnerChanges
   hub.subscribeProgress(({ render_id, step, fraction }) => progress.push({ render_id, step, fraction }));
   const runner = createRunner({
     generators: new Map(
-      [generator, other].map((each) => [each.name, { generator: each, concurrency, timeoutMs: 1_000_000 }]),
+      [generator, other].map((each) => [
+        each.name,
+        { generator: each, concurrency, timeoutMs: 1_000_000, ...changes.limits },
+      ]),
     ),
     fallback: (changes.fallback ?? []).map((name) => ({ generator: name })),
     retries: changes.retries ?? 0,

@@ -36,6 +36,7 @@ export const STATUS: Record<ErrorCode, number> = {
   queue_full: 429,
   draining: 503,
   generator_unavailable: 503,
+  spend_limit: 503,
   storage_full: 507,
   storage_failed: 507,
   generator_crashed: 502,

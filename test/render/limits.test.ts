@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest';
+import { AppError } from '../../src/errors.ts';
+import { AT, find } from './journal-fixtures.ts';
+import { startRunner } from './runner-fixtures.ts';
+
+describe('a rate limit', () => {
+  it('keeps works in the queue until they may begin', async () => {
+    const { submit, generator, clock, journal, watch } = await startRunner({ limits: { ratePerMinute: 6 } });
+    const first = await submit();
+    (await generator.call(1)).finish();
+    await watch.until('ImageReady', first.id);
+    const second = await submit();
+    await journal.probe({ at: AT });
+    expect((await find(journal, second.id)).status).toBe('queued');
+    await clock.advance(9_999);
+    expect(generator.calls.length).toBe(1);
+    await clock.advance(1);
+    (await generator.call(2)).finish();
+    await watch.until('ImageReady', second.id);
+  });
+
+  it('rests as long as a provider asks that was asked too much', async () => {
+    const { submit, generator, clock, watch } = await startRunner();
+    const { id } = await submit();
+    const busy = new AppError('upstream_rate_limited', 'Too many.', { retryAfterMs: 30_000 });
+    (await generator.call(1)).fail(busy);
+    await watch.until('RenderFailed', id);
+    await submit({ spec: { prompt: 'later' } });
+    await clock.advance(29_999);
+    expect(generator.calls.length).toBe(1);
+    await clock.advance(1);
+    expect((await generator.call(2)).work.prompt).toBe('later');
+  });
+
+  it('counts retries too', async () => {
+    const { submit, generator, clock, watch } = await startRunner({ retries: 1, limits: { ratePerMinute: 1 } });
+    const { id } = await submit();
+    (await generator.call(1)).fail(new AppError('generator_failed', 'No paint.'));
+    await watch.until('AttemptEnded', id);
+    await clock.advance(59_000);
+    expect(generator.calls.length).toBe(1);
+    await clock.advance(1000);
+    await generator.call(2);
+  });
+});
+
+describe('a budget', () => {
+  it('refuses before anything is submitted when one more would go beyond it, until the next day', async () => {
+    const { submit, generator, clock, watch, journal } = await startRunner({ limits: { dailySpendUsd: 0.1 } });
+    for (const [index, usd] of [0.04, 0.04].entries()) {
+      const { id } = await submit();
+      const step = await generator.call(index + 1);
+      step.hooks.onCost(usd);
+      step.finish();
+      await watch.until('ImageReady', id);
+    }
+    const refused = await submit();
+    expect(await watch.until('RenderFailed', refused.id)).toMatchObject({ code: 'spend_limit', retryable: true });
+    expect(generator.calls.length).toBe(2);
+    expect(await journal.spentSince({ generator: 'draw', since: 0 })).toBeCloseTo(0.08);
+
+    await clock.advance(18 * 3_600_000);
+    await submit();
+    await generator.call(3);
+  });
+
+  it('counts what is under way as much as the last one cost', async () => {
+    const { submit, generator, watch } = await startRunner({ concurrency: 3, limits: { dailySpendUsd: 0.1 } });
+    const { id } = await submit();
+    const first = await generator.call(1);
+    first.hooks.onCost(0.04);
+    first.finish();
+    await watch.until('ImageReady', id);
+    await submit();
+    await generator.call(2);
+    const third = await submit();
+    expect(await watch.until('RenderFailed', third.id)).toMatchObject({ code: 'spend_limit' });
+    expect(generator.calls.length).toBe(2);
+  });
+
+  it('lets a job that was paid before be asked after', async () => {
+    const { submit, generator, journal, runner, watch, clock } = await startRunner({ limits: { dailySpendUsd: 0.05 } });
+    const { id, workId } = await submit();
+    const step = await generator.call(1);
+    await step.hooks.onRemoteId('job-1');
+    step.hooks.onCost(0.05);
+    await journal.release({ workId, attempt: 1, at: AT });
+    step.fail(new AppError('draining', 'The server stops.'));
+    await watch.until('AttemptEnded', id);
+    runner.wake('draw');
+    await clock.advance(0);
+    const again = await generator.call(2);
+    expect(again.hooks.remoteId).toBe('job-1');
+    again.finish();
+    await watch.until('ImageReady', id);
+  });
+});
