@@ -1,5 +1,9 @@
 import { Command, CommanderError } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
+import { addBusCheckCommand } from './cli/bus-check.ts';
+import type { BusCommandContext } from './cli/bus-command.ts';
+import { addBusListenCommand } from './cli/bus-listen.ts';
+import { addBusSendCommand } from './cli/bus-send.ts';
 import type { ClientCommandContext } from './cli/client-command.ts';
 import { CommandError, EXIT } from './cli/command-error.ts';
 import { addEventsCommand } from './cli/events.ts';
@@ -49,6 +53,7 @@ function createProgram(host: NodeJS.Process): Command {
   addRenderCommand(program, context);
   addGeneratorsCommand(program, context);
   addEventsCommand(program, context);
+  addBusCommands(program, busContext(host, context));
   program.hook('preAction', (_program, command) => {
     // A reader like `head` leaves when it has enough. The server goes on without one as long as it can.
     if (command.name() !== 'serve') host.stdout.on('error', () => host.exit(0));
@@ -66,6 +71,25 @@ function clientContext(host: NodeJS.Process): ClientCommandContext {
       onInterrupt: (listener) => void host.on('SIGINT', listener),
     },
     connect: createClient,
+  };
+}
+
+function addBusCommands(program: Command, context: BusCommandContext): void {
+  const bus = program
+    .command('bus')
+    .description('Be the core of the Experimance bus, listen to it, or look whether it works');
+  addBusSendCommand(bus, context);
+  addBusListenCommand(bus, context);
+  addBusCheckCommand(bus, context);
+}
+
+function busContext(host: NodeJS.Process, context: ClientCommandContext): BusCommandContext {
+  const load = () => import('./transports/bus-core.ts');
+  return {
+    ...context,
+    loadConfig: ({ argv }) => loadConfig({ argv, env: host.env, cwd: host.cwd() }),
+    openCore: async (config) => await (await load()).openBusCore(config),
+    listen: async (addresses) => (await load()).listenToBus(addresses),
   };
 }
 

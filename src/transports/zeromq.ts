@@ -1,4 +1,4 @@
-import { Publisher, Pull, Push, Subscriber, XPublisher } from 'zeromq';
+import { Pull, Push, Subscriber, XPublisher } from 'zeromq';
 
 /** How long a socket that is closed goes on sending. */
 export const LINGER_MS = 500;
@@ -74,5 +74,5 @@ export function publishSocket(): XPublisher {
 export const coreSockets = {
   requests: () => new Push({ linger: LINGER_MS, immediate: true }),
   results: () => new Pull({ linger: 0 }),
-  events: () => new Publisher({ linger: LINGER_MS }),
+  events: () => new XPublisher({ linger: LINGER_MS }),
 };
