@@ -119,7 +119,7 @@ describe('image-server bus check', () => {
   async function check(dir: string, env: Record<string, string>, ...args: string[]) {
     const { code, lines } = await run(dir, ['bus', 'check', '--json', ...args], env);
     const { findings } = checkOutput.parse(lines[0]);
-    return { code, of: Object.fromEntries(findings.map((one) => [one.what.split(' ', 1)[0], one])) };
+    return { code, of: Object.fromEntries(findings.map((one) => [String(one.what.split(' ', 1)[0]), one] as const)) };
   }
 
   it('says that all is well where it is, and takes no request of the core', async () => {
@@ -137,7 +137,7 @@ describe('image-server bus check', () => {
       IMAGE_SERVER_URL: app.url,
     };
     const { code, of } = await check(await temporaryDir(), env);
-    expect(Object.entries(of).map(([what, { state }]) => [what, state])).toEqual([
+    expect(Object.entries(of).map(([what, finding]) => [what, finding.state])).toEqual([
       ['requests', 'ok'],
       ['results', 'ok'],
       ['events', 'ok'],
