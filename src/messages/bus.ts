@@ -27,7 +27,7 @@ export const busImageReady = z
     cached: z.boolean().optional().describe('Whether an earlier render had made it'),
     fallback_from: z.string().optional().describe('The generator that should have made it, if another one did'),
   })
-  .meta({ id: 'ImageReady', description: 'An image is finished' });
+  .meta({ description: 'An image is finished' });
 /** A message of `busImageReady`. */
 export type BusImageReady = z.infer<typeof busImageReady>;
 
@@ -42,7 +42,7 @@ export const alert = z
       .describe('What is wrong; docs/errors.md explains each'),
     message: z.string().describe('The same in words'),
   })
-  .meta({ id: 'Alert', description: 'A request gets no image, or something is wrong with the server' });
+  .meta({ description: 'A request gets no image, or something is wrong with the server' });
 /** A message of `alert`. */
 export type Alert = z.infer<typeof alert>;
 
@@ -54,7 +54,7 @@ export const heartbeat = z
     service: z.literal('image-server').describe('Who is alive'),
     state: z.literal('running').describe('How it is'),
   })
-  .meta({ id: 'Heartbeat', description: 'The server is alive' });
+  .meta({ description: 'The server is alive' });
 /** A message of `heartbeat`. */
 export type Heartbeat = z.infer<typeof heartbeat>;
 
@@ -65,6 +65,6 @@ export const spaceTimeUpdate = z
     era: z.string().min(1).describe('Where in time the core is now'),
     biome: z.string().min(1).describe('Where in space the core is now'),
   })
-  .meta({ id: 'SpaceTimeUpdate', description: 'The core has moved on' });
+  .meta({ description: 'The core has moved on' });
 /** Where in time and space. */
 export type Place = Pick<z.infer<typeof spaceTimeUpdate>, 'era' | 'biome'>;
