@@ -213,6 +213,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
         renders: {
           submit: renders.submit,
           subscribe: renders.subscribe,
+          supersedeStale: renders.supersedeStale,
           async readImage(imageId, format) {
             await renders.image(imageId);
             return await buffer((await store.open(imageId, format)).stream);

@@ -25,7 +25,7 @@ export interface BusRenderer {
   /**
    * Gives up what is queued for another place, but never the caller's newest request; resolves with how many.
    */
-  supersedeStale?(call: Caller & Place): Promise<number>;
+  supersedeStale(call: Caller & Place): Promise<number>;
   /** The bytes of an image, which is then safe for a while. Throws `image_evicted` when it is gone. */
   readImage(imageId: string, format: ImageFormat): Promise<Buffer>;
 }
@@ -100,7 +100,7 @@ export function createBusDoor(options: BusDoorOptions): BusDoor {
   }
 
   async function moveTo({ type, era, biome }: BusInput & { kind: 'place' }): Promise<void> {
-    const dropped = config.drop_stale ? ((await renders.supersedeStale?.({ ...CALLER, era, biome })) ?? 0) : 0;
+    const dropped = config.drop_stale ? await renders.supersedeStale({ ...CALLER, era, biome }) : 0;
     count({ direction: 'in', type, outcome: 'accepted' });
     for (let render = 0; render < dropped; render += 1) count({ direction: 'in', type, outcome: 'stale' });
     if (dropped > 0)

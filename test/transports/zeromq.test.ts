@@ -350,7 +350,7 @@ test.each(['close', 'exit'])('a process with unsent messages for an absent core 
     const log = { error() {}, warn() {}, info() {}, debug() {} };
     const { bus } = configSchema.parse({ bus: ${JSON.stringify({ requests, results, events: await nowhere() })} });
     let tell = () => {};
-    const renders = { submit: async () => ({ kind: 'accepted', replay: [] }), subscribe: (l) => ((tell = l), () => {}), readImage: async () => Buffer.of() };
+    const renders = { submit: async () => ({ kind: 'accepted', replay: [] }), subscribe: (l) => ((tell = l), () => {}), supersedeStale: async () => 0, readImage: async () => Buffer.of() };
     const transport = createBusTransport({ config: bus, renders, clock: systemClock, log });
     await transport.start();
     const event = { seq: 1, time: '', ...${JSON.stringify(imageEvent('r1'))} };
@@ -372,7 +372,7 @@ test('the last message still leaves a process that exits at once after closing',
     import { systemClock } from ${source('render/clock.ts')};
     const log = { error() {}, warn() {}, info() {}, debug() {} };
     const { bus } = configSchema.parse({ bus: ${JSON.stringify({ requests: peer.requests, results: peer.results, events: await nowhere() })} });
-    const renders = { submit: async () => ({ kind: 'accepted', replay: [] }), subscribe: () => () => {}, readImage: async () => Buffer.of() };
+    const renders = { submit: async () => ({ kind: 'accepted', replay: [] }), subscribe: () => () => {}, supersedeStale: async () => 0, readImage: async () => Buffer.of() };
     const taken = Promise.withResolvers();
     const transport = createBusTransport({ config: bus, renders, clock: systemClock, log, onMessage: (m) => m.direction === 'in' && taken.resolve() });
     await transport.start();
