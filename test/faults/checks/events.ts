@@ -2,7 +2,7 @@ import { FINAL } from '../caller.ts';
 import type { JournalledEvent } from '../journal-file.ts';
 import type { SeenEvent } from '../watcher.ts';
 import type { Check, Evidence } from './check.ts';
-import { eventsByRender } from './check.ts';
+import { eventsByRender, nameOf } from './check.ts';
 
 const CHANGES = ['RenderQueued', 'RenderStarted', 'ImageReady', 'RenderFailed', 'RenderCancelled'];
 const ENDS: Readonly<Record<string, string>> = {
@@ -12,7 +12,7 @@ const ENDS: Readonly<Record<string, string>> = {
 };
 
 /** What is wrong with the order of a render's events: queued once, started any number of times, ended once. */
-function storyFault(events: readonly JournalledEvent[], status: string): string | undefined {
+export function storyFault(events: readonly JournalledEvent[], status: string): string | undefined {
   const [first, ...rest] = events.filter(({ type }) => CHANGES.includes(type));
   if (first?.type !== 'RenderQueued') return `begins with ${first?.type ?? 'nothing'}`;
   if (rest.some(({ type }) => type === 'RenderQueued')) return 'was queued twice';
@@ -44,10 +44,11 @@ export const EVENT_CHECKS: readonly Check[] = [
     name: 'every render has exactly one end, and nothing after it',
     violations({ journal }) {
       const stories = eventsByRender(journal);
-      return journal.renders.flatMap(({ id, request_id, status }) => {
-        if (!FINAL.includes(status)) return [`${request_id} is ${status}`];
+      return journal.renders.flatMap((render) => {
+        const { id, status } = render;
+        if (!FINAL.includes(status)) return [`${nameOf(render)} is ${status}`];
         const fault = storyFault(stories.get(id) ?? [], status);
-        return fault === undefined ? [] : [`${request_id} ${fault}`];
+        return fault === undefined ? [] : [`${nameOf(render)} ${fault}`];
       });
     },
   },
