@@ -1,14 +1,17 @@
 import { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
 
+/** A request as it was accepted; its name is the schedule's, whatever its `request_id`. */
+const request = z.looseObject({ prompt: z.string(), metadata: z.object({ id: z.string() }) });
+
 const rows = {
   renders: z.object({
     id: z.string(),
-    request_id: z.string().transform((json) => z.string().parse(JSON.parse(json))),
+    batch_id: z.string().nullable(),
     work_id: z.string(),
     status: z.string(),
     generator: z.string(),
-    request: z.string().transform((json) => z.looseObject({ prompt: z.string() }).parse(JSON.parse(json))),
+    request: z.string().transform((json) => request.parse(JSON.parse(json))),
     error: z
       .string()
       .nullable()
@@ -29,6 +32,7 @@ const rows = {
     render_id: z.string().nullable(),
     body: z.string().transform((json) => z.looseObject({}).parse(JSON.parse(json))),
   }),
+  images: z.object({ image_id: z.string(), evicted_at: z.int().nullable() }),
   queue_counts: z.object({ generator: z.string(), queued: z.int() }),
 } as const;
 
@@ -61,6 +65,7 @@ export function readJournalFile(path: string): JournalContent {
       works: read('works', 'ord'),
       attempts: read('attempts', 'work_id, attempt'),
       events: read('events', 'seq'),
+      images: read('images', 'image_id'),
       queue_counts: read('queue_counts', 'generator'),
       logId: log?.value ?? '',
       damage: integrity?.integrity_check === 'ok' ? foreign : [`integrity_check: ${integrity?.integrity_check}`],
@@ -68,4 +73,12 @@ export function readJournalFile(path: string): JournalContent {
   } finally {
     database.close();
   }
+}
+
+/** How many renders ended how. */
+export function describeEnds({ renders }: JournalContent): string {
+  const ends = Object.groupBy(renders, ({ status, error }) => error?.code ?? status);
+  return `${renders.length} renders (${Object.entries(ends)
+    .map(([end, all]) => `${all?.length} ${end}`)
+    .join(', ')})`;
 }

@@ -19,6 +19,8 @@ export interface Account {
 
 /** What the callers of all rounds know. */
 export interface Ledger {
+  /** The ids of requests that were sent together. */
+  readonly batches: string[][];
   readonly accounts: ReadonlyMap<string, Account>;
   of(request: PlannedRequest): Account;
   /** Answers that no caller may ever get: a sentence each. */
@@ -40,6 +42,7 @@ export function createLedger(): Ledger {
       accounts.set(request.id, account);
       return account;
     },
+    batches: [],
     improper: [],
     lost: 0,
     answered: 0,

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { z } from 'zod';
 
 /** The program as it is started by hand. */
-const LAUNCHER = join(import.meta.dirname, '..', '..', 'bin', 'image-server.cjs');
+export const LAUNCHER = join(import.meta.dirname, '..', '..', 'bin', 'image-server.cjs');
 
 const logLine = z.looseObject({
   level: z.union([z.string(), z.number()]),

@@ -16,12 +16,11 @@ const call = z
 export type UpstreamCall = z.infer<typeof call>;
 
 /** The fake provider: a process that outlives the server and notes what it is asked for. */
-export interface Upstream {
+export interface Upstream extends AsyncDisposable {
   /** Flags and environment with which the server reaches it. */
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   calls(): Promise<UpstreamCall[]>;
-  stop(): Promise<void>;
 }
 
 /** Starts it; its log lies in `dir`. */
@@ -40,7 +39,7 @@ export async function startUpstream(dir: string): Promise<Upstream> {
         .filter((line) => line !== '')
         .map((line) => call.parse(JSON.parse(line)));
     },
-    async stop() {
+    async [Symbol.asyncDispose]() {
       child.kill();
       await once(child, 'close');
     },

@@ -1,7 +1,7 @@
 import type { Account } from '../ledger.ts';
 import type { Variant } from '../plan.ts';
 import type { Check, Evidence } from './check.ts';
-import { groupBy } from './check.ts';
+import { groupBy, nameOf } from './check.ts';
 
 const accountsOf = ({ ledger }: Evidence): Account[] => [...ledger.accounts.values()];
 
@@ -22,30 +22,30 @@ export const ANSWER_CHECKS: readonly Check[] = [
       const renders = new Map(journal.renders.map((render) => [render.id, render]));
       return accountsOf({ journal, ...evidence }).flatMap(({ request, accepted }) =>
         accepted
-          .filter(({ renderId }) => renders.get(renderId)?.request_id !== request.id)
+          .filter(({ renderId }) => renders.get(renderId)?.request.metadata.id !== request.id)
           .map(({ renderId }) => `${request.id} was accepted as ${renderId}, which is not there`),
       );
     },
   },
   {
-    name: 'a request_id is one render, whole, with a body that was sent under it',
+    name: 'a request_id or a key is one render, whole, with a body that was sent under it',
     violations({ journal, ...evidence }) {
-      const byRequest = groupBy(journal.renders, ({ request_id }) => request_id);
+      const byName = groupBy(journal.renders, nameOf);
       const works = new Set(journal.works.map(({ id }) => id));
-      return [...byRequest].flatMap(([requestId, renders]) => {
-        const account = evidence.ledger.accounts.get(requestId);
+      return [...byName].flatMap(([name, renders]) => {
+        const account = evidence.ledger.accounts.get(name);
         const [render] = renders;
-        if (render === undefined || account === undefined) return [`nobody asked for ${requestId}`];
-        if (renders.length > 1) return [`${requestId} has ${renders.length} renders`];
-        if (!works.has(render.work_id)) return [`${requestId} has no work`];
-        return acceptedBody(account, render.request.prompt) === undefined ? [`${requestId} has a body of its own`] : [];
+        if (render === undefined || account === undefined) return [`nobody asked for ${name}`];
+        if (renders.length > 1) return [`${name} has ${renders.length} renders`];
+        if (!works.has(render.work_id)) return [`${name} has no work`];
+        return acceptedBody(account, render.request.prompt) === undefined ? [`${name} has a body of its own`] : [];
       });
     },
   },
   {
     name: 'a known id answers for its own body only, and refuses any other',
     violations({ journal, ...evidence }) {
-      const renders = new Map(journal.renders.map((render) => [render.request_id, render]));
+      const renders = new Map(journal.renders.map((render) => [nameOf(render), render]));
       return accountsOf({ journal, ...evidence }).flatMap((account) => {
         const { request, accepted, conflicts } = account;
         const render = renders.get(request.id);
@@ -62,11 +62,21 @@ export const ANSWER_CHECKS: readonly Check[] = [
   {
     name: 'an end that a caller saw is the end',
     violations({ journal, ...evidence }) {
-      const renders = new Map(journal.renders.map((render) => [render.request_id, render]));
+      const renders = new Map(journal.renders.map((render) => [nameOf(render), render]));
       return accountsOf({ journal, ...evidence }).flatMap(({ request, ends }) => {
         const status = renders.get(request.id)?.status;
         return ends.filter((end) => end !== status).map((end) => `${request.id} was shown ${end} and is ${status}`);
       });
+    },
+  },
+  {
+    name: 'a batch is taken whole, or not at all',
+    violations({ journal, ledger }) {
+      const taken = new Set(journal.renders.map(nameOf));
+      const begun = new Set(journal.renders.filter(({ batch_id }) => batch_id !== null).map(nameOf));
+      return ledger.batches
+        .filter((batch) => batch.some((name) => begun.has(name)) && !batch.every((name) => taken.has(name)))
+        .map((batch) => `of ${batch}, only ${batch.filter((name) => taken.has(name))} are there`);
     },
   },
 ];

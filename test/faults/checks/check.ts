@@ -1,4 +1,4 @@
-import type { JournalContent, JournalledEvent } from '../journal-file.ts';
+import type { JournalContent, JournalledEvent, JournalledRender } from '../journal-file.ts';
 import type { Ledger } from '../ledger.ts';
 import type { UpstreamCall } from '../upstream.ts';
 import type { Connection } from '../watcher.ts';
@@ -20,6 +20,11 @@ export interface Evidence {
 export interface Check {
   readonly name: string;
   violations(evidence: Evidence): readonly string[] | Promise<readonly string[]>;
+}
+
+/** The schedule's name of a render. */
+export function nameOf({ request }: JournalledRender): string {
+  return request.metadata.id;
 }
 
 /** Items by a key, in their order. */

@@ -35,11 +35,14 @@ export const FILE_CHECKS: readonly Check[] = [
     violations: async ({ imagesDir }) => (await readImages(imagesDir)).broken,
   },
   {
-    name: 'every image that was announced is there, in its size',
+    name: 'every image that was announced is there, in its size, unless it was evicted',
     async violations({ imagesDir, journal }: Evidence) {
       const { images } = await readImages(imagesDir);
+      const evicted = new Set(
+        journal.images.filter(({ evicted_at }) => evicted_at !== null).map(({ image_id }) => image_id),
+      );
       return journal.events
-        .filter(({ type }) => type === 'ImageReady')
+        .filter(({ type, body }) => type === 'ImageReady' && !evicted.has(String(body.image_id)))
         .flatMap(({ body }) => {
           const found = images.get(String(body.image_id));
           const isThere = found !== undefined && found.width === body.width && found.height === body.height;

@@ -1,6 +1,6 @@
 import type { JournalledAttempt } from '../journal-file.ts';
 import type { Check, Evidence } from './check.ts';
-import { groupBy } from './check.ts';
+import { groupBy, nameOf } from './check.ts';
 
 /** What one prompt's works did, beside what the provider was asked for it: the fake notes prompts, not our ids. */
 function byPrompt({ journal, upstream }: Evidence) {
@@ -63,7 +63,7 @@ export const WORK_CHECKS: readonly Check[] = [
           .map(([id, attempts]) => `work ${id} was begun ${attempts.length} times`),
         ...crashed
           .filter(({ work_id }) => crashes.get(work_id)?.length !== crashAttempts)
-          .map(({ request_id, work_id }) => `${request_id} was given up after ${crashes.get(work_id)?.length ?? 0}`),
+          .map((render) => `${nameOf(render)} was given up after ${crashes.get(render.work_id)?.length ?? 0}`),
       ];
     },
   },
