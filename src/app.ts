@@ -10,6 +10,7 @@ import type { GeneratorHealth, ImageGenerator, ServedGenerator } from './generat
 import { createGenerators } from './generators/index.ts';
 import type { NewEvent } from './messages/events.ts';
 import { PROJECTS } from './messages/projects.ts';
+import { createDiskWatch } from './observe/disk-watch.ts';
 import { createHealth } from './observe/health.ts';
 import { createHealthFile } from './observe/health-file.ts';
 import type { Log } from './observe/log.ts';
@@ -28,6 +29,7 @@ import { createRenderService } from './render/service.ts';
 import { openSqliteJournal } from './render/sqlite/journal.ts';
 import { createWorkNotes } from './render/work-notes.ts';
 import { createImages } from './store/convert.ts';
+import { freeBytes } from './store/disk-space.ts';
 import { createFileImageStore } from './store/file-image-store.ts';
 import { createInputReader } from './store/inputs.ts';
 import { createBusTransport } from './transports/bus-transport.ts';
@@ -160,12 +162,22 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     log,
   });
 
+  const disks = createDiskWatch({
+    folders: { cache: config.cache_dir, data: config.data_dir },
+    freeBytes,
+    warnBytes: config.health.warn_free_mb * 2 ** 20,
+    clock,
+    log,
+    onChange: () => healthFile?.refresh(),
+  });
+  parts.defer(disks.stop);
   const metrics = createMetrics({
     generators: [...generators.keys()],
     queueStats: () => journal.queueStats({}),
     tokensOf: runner.tokensOf,
     circuitOf: (name) => runner.breakerOf(name)?.state ?? 'closed',
     storeUsage: () => journal.storeUsage({}),
+    diskFree: disks.free,
     onTrouble: (error) => log.error({ err: error }, 'the journal could not be asked for metrics'),
     lastSeq: () => journal.lastSeq,
     subscribers: () => ({ websocket: stream.clients }),
@@ -237,6 +249,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     probeJournal: () => journal.probe({ at: clock.now() }),
     probeStore: () => store.probe(),
     draining: () => renders.draining,
+    disks: disks.parts,
     paused: () => journal.isPaused({}),
     generators: () =>
       [...generators.keys()].filter((name) => !unused.has(name)).map((name) => [name, runner.healthOf(name)] as const),
@@ -271,6 +284,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   await bus?.start();
   parts.defer(retention.start());
   void timeouts.look();
+  await disks.start();
   await healthFile?.start();
   for (const [name, { generator }] of generators) if (!unused.has(name)) void startGenerator(name, generator);
   log.info({ url: links.base, data_dir: config.data_dir, cache_dir: config.cache_dir }, 'the server is ready');

@@ -134,7 +134,7 @@ function defaultHealthFile(env: ConfigInput['env']): string {
 }
 
 function resolvePaths(config: Config, cwd: string, env: ConfigInput['env']): Config {
-  const healthFile = config.health.file ?? defaultHealthFile(env);
+  const { file = defaultHealthFile(env), ...health } = config.health;
   const { images_dir, ...mock } = config.mock;
   const { file_roots, ...inputs } = config.inputs;
   const { model_dir, styles, loras, ...sdxl } = config.local_sdxl;
@@ -142,7 +142,7 @@ function resolvePaths(config: Config, cwd: string, env: ConfigInput['env']): Con
     ...config,
     cache_dir: resolve(cwd, config.cache_dir),
     data_dir: resolve(cwd, config.data_dir),
-    health: healthFile === 'off' ? {} : { file: resolve(cwd, healthFile) },
+    health: { ...health, ...(file !== 'off' && { file: resolve(cwd, file) }) },
     inputs: { ...inputs, ...(file_roots && { file_roots: file_roots.map((root) => resolve(cwd, root)) }) },
     mock: { ...mock, ...(images_dir && { images_dir: resolve(cwd, images_dir) }) },
     local_sdxl: {

@@ -210,6 +210,12 @@ export const configSchema = z.strictObject({
           "File for Experimance's health service, or off; default: where that service looks, if its environment is set",
         )
         .meta({ examples: ['/var/cache/experimance/health/image_server.json'] }),
+      warn_free_mb: z
+        .number()
+        .min(0)
+        .max(1_048_576)
+        .default(512)
+        .describe('MiB left on the disk of cache_dir or data_dir below which /health is degraded; 0 for never'),
     })
     .prefault({}),
   mock: z

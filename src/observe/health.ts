@@ -22,6 +22,8 @@ export interface HealthSources {
   /** Rejects when the image store cannot be written. */
   probeStore(): Promise<void>;
   draining(): boolean;
+  /** Whether there is room on the disks. */
+  disks(): Iterable<readonly [string, PartHealth]>;
   /** Whether an operator has paused the queue. */
   paused(): Promise<boolean>;
   generators(): Iterable<readonly [string, GeneratorHealth]>;
@@ -79,6 +81,7 @@ export function createHealth(sources: HealthSources): Health {
     },
     async report() {
       const parts: Record<string, PartHealth> = await storage();
+      for (const [name, disk] of sources.disks()) parts[`disk:${name}`] = disk;
       if (await isPaused()) parts.queue = { status: 'degraded', reason: 'it is paused' };
       const bus = sources.bus();
       if (bus !== undefined) parts.bus = { status: BUS_STATUS[bus.state], reason: bus.reason };

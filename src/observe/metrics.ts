@@ -28,6 +28,8 @@ export interface MetricSources {
   tokensOf(generator: string): number;
   lastSeq(): number;
   storeUsage(): Promise<StoreUsage>;
+  /** Bytes left on each disk that could be seen, by what it holds. */
+  diskFree(): Iterable<readonly [string, number]>;
   /** Open connections by transport. */
   subscribers(): Readonly<Record<string, number>>;
   /** Hears why the queues could not be looked at. */
@@ -164,6 +166,14 @@ function addGauges(about: About, sources: MetricSources): void {
   };
   ofStore('cache_bytes', 'Bytes of images and inputs that are kept', ({ bytes }) => bytes);
   ofStore('cache_images', 'Images and inputs that are kept', ({ files }) => files);
+  const diskFree: Gauge<'dir'> = new Gauge({
+    ...about('disk_free_bytes', 'Bytes left on the disks of cache_dir and data_dir'),
+    labelNames: ['dir'],
+    collect() {
+      diskFree.reset();
+      for (const [dir, bytes] of sources.diskFree()) diskFree.set({ dir }, bytes);
+    },
+  });
   const perGenerator = (name: string, help: string, read: (stats: QueueStats | undefined) => number) => {
     const gauge: Gauge<'generator'> = new Gauge({
       ...about(name, help),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { GeneratorHealth } from '../../src/generators/generator.ts';
-import type { HealthSources } from '../../src/observe/health.ts';
+import type { HealthSources, PartHealth } from '../../src/observe/health.ts';
 import { createHealth } from '../../src/observe/health.ts';
 import { SteppedGenerator } from '../fakes/stepped-generator.ts';
 import { startApp } from '../helper.ts';
@@ -16,6 +16,7 @@ function wellUntil() {
     storeFails: false,
     draining: false,
     paused: false,
+    disks: [] as [string, PartHealth][],
     generators: [['mock', { state: 'ready' }]] as [string, GeneratorHealth][],
     bus: undefined as ReturnType<HealthSources['bus']>,
   };
@@ -29,6 +30,7 @@ function wellUntil() {
       if (state.storeFails) throw new Error('EIO /secret/path');
     },
     draining: () => state.draining,
+    disks: () => state.disks,
     paused: async () => state.paused,
     generators: () => state.generators,
     bus: () => state.bus,
@@ -112,6 +114,16 @@ describe('the report', () => {
     });
   });
 
+  it('is degraded by a disk that is nearly full, which takes renders all the same', async () => {
+    const { state, health } = wellUntil();
+    state.disks = [['cache', { status: 'degraded', reason: 'nearly full: 3 MiB are left' }]];
+    expect(await health.report()).toMatchObject({
+      status: 'degraded',
+      parts: { 'disk:cache': { status: 'degraded', reason: 'nearly full: 3 MiB are left' } },
+    });
+    expect(await health.readiness()).toEqual([]);
+  });
+
   it('shares one look at the disk among all who ask within a second', async () => {
     const { clock, state, health } = wellUntil();
     await Promise.all([health.readiness(), health.report(), health.readiness()]);
@@ -133,7 +145,7 @@ describe('the health routes', () => {
     expect(await app.call('GET', '/health/ready')).toMatchObject({ status: 200, body: { ready: true, reasons: [] } });
     const { status, body } = await app.call('GET', '/health');
     expect({ status, own: body.status }).toEqual({ status: 200, own: 'ok' });
-    expect(Object.keys(body.parts).sort()).toEqual(['generator:mock', 'journal', 'store']);
+    expect(Object.keys(body.parts).sort()).toEqual(['disk:cache', 'disk:data', 'generator:mock', 'journal', 'store']);
   });
 
   it('answer 503 while the server drains, and live all the same', async () => {
