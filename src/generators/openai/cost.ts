@@ -18,10 +18,8 @@ export function costOf(prices: TokenPrices | undefined, usage: Usage | undefined
   if (prices === undefined) return undefined;
   const { text_input, image_input, text_output, image_output, per_image } = prices;
   if (usage === undefined) return per_image === undefined ? undefined : per_image * images;
-  const {
-    input_tokens_details: input = { text_tokens: usage.input_tokens, image_tokens: 0 },
-    output_tokens_details: output = { text_tokens: 0, image_tokens: usage.output_tokens },
-  } = usage;
+  const input = usage.input_tokens_details ?? { text_tokens: usage.input_tokens, image_tokens: 0 };
+  const output = usage.output_tokens_details ?? { text_tokens: 0, image_tokens: usage.output_tokens };
   const tokens =
     input.text_tokens * (text_input ?? 0) +
     input.image_tokens * (image_input ?? 0) +

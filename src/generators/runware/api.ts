@@ -1,4 +1,5 @@
 import type { Secret } from '../../config/secrets.ts';
+import { AppError } from '../../errors.ts';
 import type { Clock } from '../../render/clock.ts';
 import { malformedAnswer, statusFailure } from '../remote/failures.ts';
 import type { UpstreamHttp } from '../remote/http.ts';
@@ -50,7 +51,7 @@ export function createRunwareApi({ http, baseUrl, key, clock }: RunwareApiOption
     if (status === 429 || status >= 500) throw byStatus();
     const ok = status >= 200 && status <= 299;
     const parsed = answerSchema.safeParse(parseJson(answer.body)).data;
-    if (parsed === undefined) throw ok ? malformedAnswer(PROVIDER) : byStatus();
+    if (parsed === undefined) throw ok ? unreadable(rest.submits) : byStatus();
     const { data: results = [], errors = [] } = parsed;
     // An error of no task in particular is one of the whole request, and its code often says more than the status.
     const general = errors.find(({ taskUUID }) => (taskUUID ?? '') === '');
@@ -68,4 +69,10 @@ export function createRunwareApi({ http, baseUrl, key, clock }: RunwareApiOption
         { signal, submits: false, timeoutMs: LOOK_MS },
       ),
   };
+}
+
+/** A look that cannot be read costs nothing and is made again: what it looks at may be paid. */
+function unreadable(submits: boolean): AppError {
+  const malformed = malformedAnswer(PROVIDER);
+  return submits ? malformed : new AppError('upstream_failed', malformed.message, { cause: malformed });
 }

@@ -81,9 +81,9 @@ export function createRunwareJob(parts: JobParts): RemoteJob<Submission, JobImag
 
   async function readResult(result: TaskResult, signal: AbortSignal): Promise<Uint8Array> {
     const { imageURL, imageDataURI, imageBase64Data } = result;
-    if (imageURL !== undefined) return await images.fetch(imageURL, signal);
+    if (typeof imageURL === 'string') return await images.fetch(imageURL, signal);
     const inline = imageDataURI ?? imageBase64Data;
-    if (inline === undefined) throw new AppError('invalid_output', `${PROVIDER} sent a result without an image.`);
+    if (typeof inline !== 'string') throw new AppError('invalid_output', `${PROVIDER} sent a result without an image.`);
     return images.decode(inline);
   }
 
@@ -143,7 +143,7 @@ function errorOf({ errors }: Answer, id: string) {
 }
 
 function isDone({ status, imageURL, imageDataURI, imageBase64Data }: TaskResult): boolean {
-  return status === 'success' || (imageURL ?? imageDataURI ?? imageBase64Data) !== undefined;
+  return status === 'success' || typeof (imageURL ?? imageDataURI ?? imageBase64Data) === 'string';
 }
 
 function isOver(answer: Answer, id: string): boolean {

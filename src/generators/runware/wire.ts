@@ -3,18 +3,18 @@ import { z } from 'zod';
 /** A result, or where a task stands. */
 export const resultSchema = z.object({
   taskUUID: z.string(),
-  status: z.string().optional(),
-  imageURL: z.string().optional(),
-  imageBase64Data: z.string().optional(),
-  imageDataURI: z.string().optional(),
-  cost: z.number().min(0).optional(),
-  NSFWContent: z.boolean().optional(),
+  status: z.string().nullish(),
+  imageURL: z.string().nullish(),
+  imageBase64Data: z.string().nullish(),
+  imageDataURI: z.string().nullish(),
+  cost: z.number().min(0).nullish().catch(undefined),
+  NSFWContent: z.boolean().nullish(),
 });
 /** A result of `resultSchema`. */
 export type TaskResult = z.infer<typeof resultSchema>;
 
 /** Why a task has failed; without `taskUUID`, why the whole request has. */
-export const taskErrorSchema = z.object({ code: z.string(), taskUUID: z.string().nullish() });
+export const taskErrorSchema = z.object({ code: z.string().catch('unknown'), taskUUID: z.string().nullish() });
 /** An error of `taskErrorSchema`. */
 export type TaskError = z.infer<typeof taskErrorSchema>;
 

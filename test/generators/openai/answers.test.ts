@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { eventStream, sse } from '../../fakes/openai-server.ts';
+import { json } from '../../fakes/scripted-upstream.ts';
 import { solidPng } from '../../fakes/solid-png.ts';
 import { plainPng } from '../png.ts';
 import { startRun } from '../run.ts';
@@ -135,6 +136,16 @@ describe('a compatible server', () => {
     expect(server.count('file')).toBe(2);
     const files = server.requests.filter(({ route }) => route === 'file');
     for (const { headers } of files) expect(headers).not.toHaveProperty('authorization');
+  });
+
+  it('may count tokens in a way of its own, or answer with fields that are null', async () => {
+    const { server, generator } = await startOpenAI();
+    const data = [{ b64_json: image, url: null, revised_prompt: null }];
+    server.plan('generate', json({ data, usage: { input_tokens: 'many' } }), json({ data, usage: null }));
+    for (const run of [startRun(generator, makeWork(square)), startRun(generator, makeWork(square))]) {
+      expect(await run.images).toHaveLength(1);
+      expect(run.costs).toEqual([]);
+    }
   });
 
   it('may answer at once although it was asked to stream', async () => {

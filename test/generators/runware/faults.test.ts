@@ -131,7 +131,7 @@ describe('a submit to Runware', () => {
 describe('a task that Runware has', () => {
   it('is looked for as long as it takes, whatever happens to the looks', async () => {
     const { server, generator } = await startRunware();
-    server.plan('look', failing(500), reset(), rateLimited('0'), html(502), json({ data: [] }));
+    server.plan('look', failing(500), reset(), rateLimited('0'), html(502), html(), json({ data: [] }));
     expect(await startRun(generator, work).images).toHaveLength(1);
     expect(server.submits).toBe(1);
   });
