@@ -18,14 +18,27 @@ const EQUAL = {
 } as const satisfies Record<Exclude<keyof RenderFilters, 'text' | 'status'>, string>;
 const EQUAL_KEYS = Object.keys(EQUAL) as (keyof typeof EQUAL)[];
 
-/** As literals, since the index of the few unhappy ones is found by them only. */
+/** As literals, and with the very words of the index of the few unhappy ones, by which alone SQLite finds it. */
 const STATUS = {
   queued: `status = 'queued'`,
   running: `status = 'running'`,
   succeeded: `status = 'succeeded'`,
-  failed: `status = 'failed'`,
-  cancelled: `status = 'cancelled'`,
+  failed: `status IN ('failed', 'cancelled') AND status = 'failed'`,
+  cancelled: `status IN ('failed', 'cancelled') AND status = 'cancelled'`,
 } as const satisfies Record<RenderStatus, string>;
+
+/**
+ * Where what is over is found in its order: by the filter that leaves least, without one in the table itself. SQLite
+ * knows nothing of how the values are spread, and would sort or look through everything for some.
+ */
+function indexOfOver({ status, generator, era, biome, batchId, owner }: RenderFilters): string {
+  if (batchId !== undefined) return 'INDEXED BY renders_batch';
+  if (status === 'failed' || status === 'cancelled') return 'INDEXED BY renders_unhappy';
+  if (era !== undefined) return `INDEXED BY ${biome === undefined ? 'renders_of_era' : 'renders_by_era'}`;
+  if (biome !== undefined) return 'INDEXED BY renders_by_biome';
+  if (generator !== undefined) return 'INDEXED BY renders_by_generator';
+  return owner === undefined ? '' : 'INDEXED BY renders_by_owner';
+}
 
 type Listing = Pick<JournalOperations, 'listRenders' | 'findNearest' | 'indexPrompts'>;
 
@@ -46,15 +59,16 @@ export function createListing(context: JournalContext): Listing {
 
   /** Newest first. What is over comes from an index in that order, what is active is little. */
   function newest(filters: RenderFilters, limit: number, before: number): Row[] {
+    const { status } = filters;
     const { where, values } = condition(filters);
-    return all(
-      `SELECT * FROM (SELECT * FROM renders WHERE ${where} AND ord < $before AND finished_at IS NOT NULL ORDER BY ord DESC LIMIT $limit)
-       UNION ALL
-       SELECT * FROM (SELECT * FROM renders WHERE ${where} AND ord < $before AND status IN ('queued', 'running')
-         ORDER BY ord DESC LIMIT $limit)
-       ORDER BY ord DESC LIMIT $limit`,
-      { ...values, limit, before },
-    );
+    const select = (index: string, which: string) =>
+      `SELECT * FROM (SELECT * FROM renders ${index} WHERE ${where} AND ${which} AND ord < $before
+         ORDER BY ord DESC LIMIT $limit)`;
+    const over = select(indexOfOver(filters), 'finished_at IS NOT NULL');
+    const active = select('INDEXED BY renders_active', `status IN ('queued', 'running')`);
+    const isActive = status === 'queued' || status === 'running';
+    const wanted = status === undefined ? [over, active] : [isActive ? active : over];
+    return all(`${wanted.join(' UNION ALL ')} ORDER BY ord DESC LIMIT $limit`, { ...values, limit, before });
   }
 
   function page(rows: readonly Row[], limit: number, scannedTo?: number) {

@@ -12,6 +12,9 @@ type QueueOperations = Pick<
   'expireQueued' | 'clearQueue' | 'supersedeStale' | 'setPaused' | 'isPaused' | 'queueStats'
 >;
 
+/** Renders that wait, found among the active ones: those that are over are many, and there is no need to see them. */
+const WAITING = `renders INDEXED BY renders_active WHERE status IN ('queued', 'running') AND status = 'queued'`;
+
 /** What happens to renders while they wait. */
 export function createQueueOperations(context: JournalContext): QueueOperations {
   const { run, one, all, log, change, leave } = context;
@@ -25,19 +28,18 @@ export function createQueueOperations(context: JournalContext): QueueOperations 
 
   return {
     expireQueued({ unstarted, started, at, steadyAt }) {
-      const late = all(`SELECT * FROM renders WHERE status = 'queued' AND queue_until <= $steadyAt`, { steadyAt });
+      const late = all(`SELECT * FROM ${WAITING} AND queue_until <= $steadyAt ORDER BY ord`, { steadyAt });
       const expired = endAll(late, (render) =>
         change(render, fail(render, render.startedAt === undefined ? unstarted : started, at)),
       );
-      const next = one(`SELECT min(queue_until) AS at FROM renders WHERE status = 'queued'`);
+      const next = one(`SELECT min(queue_until) AS at FROM ${WAITING}`);
       return { expired, nextAt: typeof next?.at === 'number' ? next.at : undefined };
     },
 
     clearQueue({ generator, error, at }) {
-      const waiting = all(
-        `SELECT * FROM renders WHERE status = 'queued' AND generator = coalesce($generator, generator) ORDER BY ord`,
-        { generator: generator ?? null },
-      );
+      const waiting = all(`SELECT * FROM ${WAITING} AND generator = coalesce($generator, generator) ORDER BY ord`, {
+        generator: generator ?? null,
+      });
       const cancelled = endAll(waiting, (render) => change(render, cancel(render, error, at)));
       log({ type: 'QueueCleared', cancelled, ...(generator === undefined ? {} : { generator }) }, at, SERVER);
       return { cancelled };
@@ -45,9 +47,9 @@ export function createQueueOperations(context: JournalContext): QueueOperations 
 
     supersedeStale({ owner, door, era, biome, error, at }) {
       const stale = all(
-        `SELECT * FROM renders WHERE status = 'queued' AND owner = $owner AND door = $door
-           AND (era IS NOT $era OR biome IS NOT $biome)
-           AND ord < (SELECT max(ord) FROM renders WHERE owner = $owner AND door = $door) ORDER BY ord`,
+        `SELECT * FROM ${WAITING} AND owner = $owner AND door = $door AND (era IS NOT $era OR biome IS NOT $biome)
+           AND EXISTS (SELECT 1 FROM renders AS newer NOT INDEXED
+             WHERE newer.ord > renders.ord AND newer.owner = $owner AND newer.door = $door) ORDER BY ord`,
         { owner, door, era, biome },
       );
       return { cancelled: endAll(stale, (render) => change(render, cancel(render, error, at))) };

@@ -35,11 +35,14 @@ export function createRecovery(context: JournalContext): Pick<JournalOperations,
       const message = `The server stopped ${crashAttempts} times while it worked on this render.`;
       // The clock may have been set back since.
       run(
-        `UPDATE renders SET queue_until = $at + queue_timeout_ms
-         WHERE status = 'queued' AND started_at IS NULL AND queue_until > $at + queue_timeout_ms`,
+        `UPDATE renders INDEXED BY renders_active SET queue_until = min(queue_until, $at + queue_timeout_ms)
+         WHERE status IN ('queued', 'running') AND status = 'queued' AND started_at IS NULL`,
         { at: steadyAt },
       );
-      run(`UPDATE renders SET queue_until = NULL WHERE status = 'running'`);
+      run(
+        `UPDATE renders INDEXED BY renders_active SET queue_until = NULL
+         WHERE status IN ('queued', 'running') AND status = 'running'`,
+      );
       let requeued = 0;
       let failed = 0;
       // Given-up work may have been running still: its attempt ended with the process as well.

@@ -209,4 +209,9 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX images_evicted ON images (evicted_at) WHERE evicted_at IS NOT NULL;
   `,
+  `
+  -- An era with all its biomes, and an owner, newest first.
+  CREATE INDEX renders_of_era ON renders (era, ord) WHERE finished_at IS NOT NULL AND era IS NOT NULL;
+  CREATE INDEX renders_by_owner ON renders (owner, ord) WHERE finished_at IS NOT NULL;
+  `,
 ];

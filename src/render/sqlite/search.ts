@@ -62,7 +62,7 @@ export function createSearch({ run, one, all }: JournalContext) {
       const matches = `SELECT rowid AS place FROM prompts WHERE prompts MATCH $query AND rowid < $before
         ORDER BY rowid DESC LIMIT $most`;
       const rows = all(
-        `SELECT renders.* FROM (${matches}) JOIN renders ON ord = place WHERE ${where} ORDER BY ord DESC LIMIT $limit`,
+        `SELECT renders.* FROM (${matches}) CROSS JOIN renders ON ord = place WHERE ${where} ORDER BY ord DESC LIMIT $limit`,
         { ...values, ...found, limit },
       );
       if (rows.length === limit) return { rows };
