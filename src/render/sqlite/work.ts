@@ -14,13 +14,12 @@ type WorkOperations = Pick<
 export function createWorkOperations(context: JournalContext): WorkOperations {
   const { run, one, all, change, renderOf, waitersOf, leave, closeAttempt } = context;
 
-  function openAttempt(workId: string, attempt: number, generator: string, at: number): void {
-    run(`INSERT INTO attempts (work_id, attempt, generator, started_at) VALUES ($workId, $attempt, $generator, $at)`, {
-      workId,
-      attempt,
-      generator,
-      at,
-    });
+  function openAttempt(workId: string, attempt: number, generator: string, at: number, remoteId?: string): void {
+    run(
+      `INSERT INTO attempts (work_id, attempt, generator, started_at, remote_id)
+       VALUES ($workId, $attempt, $generator, $at, $remoteId)`,
+      { workId, attempt, generator, at, remoteId: remoteId ?? null },
+    );
   }
 
   /** A provider's job that goes on by itself: one that ended with the process, or was handed back. */
@@ -111,7 +110,9 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
       );
       if (row === undefined) return undefined;
       const { id: workId, attempts: attempt, spec, cache_key } = readWork(row);
-      openAttempt(workId, attempt, generator, at);
+      // From now on it is this attempt's, lest it be forgotten when the process dies before the generator takes it up.
+      const remoteId = remoteIdOf(workId, attempt - 1);
+      openAttempt(workId, attempt, generator, at, remoteId);
       const waiters = waitersOf(workId);
       for (const render of waiters) change(render, start(render, attempt, at));
       return {
@@ -119,7 +120,7 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
         attempt,
         generator,
         spec,
-        remoteId: remoteIdOf(workId, attempt - 1),
+        remoteId,
         shared: cache_key !== null,
         failures: failuresOf(workId),
         waiters: waiters.map((render) => ({
