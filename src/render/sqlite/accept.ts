@@ -171,16 +171,22 @@ export function createAccept(context: JournalContext): AcceptOperations {
   function tooMany(renders: readonly NewRender[], older: readonly StoredRender[], maxQueued: number) {
     const [first] = renders;
     if (first === undefined) return undefined;
-    const leaving = new Set(older.filter(({ status }) => status === 'queued').map(({ workId }) => workId));
-    const queued = lookAtQueue(first).queued - leaving.size;
+    const gone = new Set(older.map(({ id }) => id));
+    const staying = (workId: string) => waitersOf(workId).filter(({ id }) => !gone.has(id)).length;
+    const queuedWorks = older.filter(({ status }) => status === 'queued').map(({ workId }) => workId);
+    const leaving = new Set(queuedWorks.filter((workId) => staying(workId) === 0));
     let added = 0;
+    let crowded = false;
     for (const render of renders) {
       const shared = render.useCache ? sharing.find(render.cacheKey) : undefined;
       if (shared === undefined) added += 1;
+      if (shared === undefined || shared.status === 'succeeded') continue;
       // Those who join take no place in the queue, but they must be bounded as well.
-      else if (shared.status !== 'succeeded' && waitersOf(shared.id).length >= maxQueued) return queued;
+      crowded ||= staying(shared.id) >= maxQueued;
+      leaving.delete(shared.id);
     }
-    return added > 0 && queued + added > maxQueued ? queued : undefined;
+    const queued = lookAtQueue(first).queued - leaving.size;
+    return crowded || (added > 0 && queued + added > maxQueued) ? queued : undefined;
   }
 
   return {
