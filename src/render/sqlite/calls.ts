@@ -30,7 +30,8 @@ export function createCalls({ run, one, complete }: JournalContext) {
       const { body_hash, render_ids } = callRow.parse(row);
       const rows = render_ids.map((id) => one('SELECT * FROM renders WHERE id = $id', { id }));
       const renders = rows.flatMap((found) => (found === undefined ? [] : [complete(readRender(found))]));
-      return { bodyHash: body_hash, renders };
+      // Without all that it made, the key stands for nothing any more.
+      return renders.length === render_ids.length ? { bodyHash: body_hash, renders } : undefined;
     },
 
     note(
