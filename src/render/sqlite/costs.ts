@@ -18,16 +18,16 @@ export function createCosts(
 
     noteCost({ workId, attempt, costUsd, at }) {
       const where = { workId, attempt };
+      const row = one('SELECT * FROM attempts WHERE work_id = $workId AND attempt = $attempt', where);
       run('UPDATE attempts SET cost_usd = $costUsd WHERE work_id = $workId AND attempt = $attempt', {
         ...where,
         costUsd,
       });
-      const row = one('SELECT * FROM attempts WHERE work_id = $workId AND attempt = $attempt', where);
       const render = firstRenderOf(workId);
       if (row === undefined || render === undefined) return;
-      const { generator, endedAt } = readAttempt(row);
-      // As long as the attempt goes on, its end will tell.
-      if (endedAt === undefined) return;
+      const { generator, endedAt, costUsd: known } = readAttempt(row);
+      // As long as the attempt goes on, its end will tell; and what was told once would count twice.
+      if (endedAt === undefined || known === costUsd) return;
       const about = { render_id: render.id, request_id: render.requestId };
       log({ type: 'CostKnown', ...about, generator, attempt, cost_usd: costUsd }, at, render);
     },
