@@ -35,8 +35,9 @@ export function createRecovery(context: JournalContext): Pick<JournalOperations,
       const message = `The server stopped ${crashAttempts} times while it worked on this render.`;
       // The clock may have been set back since.
       run(
-        `UPDATE renders INDEXED BY renders_active SET queue_until = min(queue_until, $at + queue_timeout_ms)
-         WHERE status IN ('queued', 'running') AND status = 'queued' AND started_at IS NULL`,
+        `UPDATE renders INDEXED BY renders_active SET queue_until = min(queue_until,
+           $at + CASE WHEN started_at IS NULL THEN queue_timeout_ms ELSE timeout_ms - spent_ms END)
+         WHERE status IN ('queued', 'running') AND status = 'queued'`,
         { at: steadyAt },
       );
       run(
