@@ -110,9 +110,11 @@ export function createListing(context: JournalContext): Listing {
   /** The newest images of a place that are still kept, one a render. */
   function imagesAt(place: { era?: string | undefined; biome?: string | undefined }) {
     const rows = newest({ ...place, status: 'succeeded' }, CANDIDATES, Number.MAX_SAFE_INTEGER).map(readRender);
+    const seen = new Set<string>();
     return rows.flatMap(({ workId, request, fallbackFrom, generator }) => {
-      // What stood in for others must not spread.
-      if (fallbackFrom !== undefined && generator === 'nearest') return [];
+      // What stood in for others must not spread, and what answered several renders is still one image.
+      if ((fallbackFrom !== undefined && generator === 'nearest') || seen.has(workId)) return [];
+      seen.add(workId);
       const row = all(
         'SELECT i.*, w.seed FROM work_images w JOIN images i USING (image_id) WHERE w.work_id = $workId AND w.idx = 0',
         { workId },
