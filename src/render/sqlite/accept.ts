@@ -33,6 +33,8 @@ export function createAccept(context: JournalContext): AcceptOperations {
          ON CONFLICT DO UPDATE SET used_at = excluded.used_at`,
         { imageId, bytes, at },
       );
+      // It is wanted again, and a start must not remove it.
+      run(`DELETE FROM doomed WHERE kind = 'input' AND image_id = $imageId`, { imageId });
     }
   }
 

@@ -60,6 +60,8 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
          ON CONFLICT DO UPDATE SET used_at = excluded.used_at, evicted_at = NULL`,
         { imageId, format, width, height, bytes, at },
       );
+      // It is wanted again, and a start must not remove it.
+      run(`DELETE FROM doomed WHERE kind = 'image' AND image_id = $imageId`, { imageId });
       if (!counts) continue;
       run('INSERT INTO work_images (work_id, idx, image_id, seed) VALUES ($workId, $idx, $imageId, $seed)', {
         ...{ workId, idx, imageId, seed },
