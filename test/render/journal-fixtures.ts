@@ -137,6 +137,23 @@ export function succeeded(count = 1): WorkResult {
   return { kind: 'succeeded', images: images(count), renderMs: 20, storeMs: 3 };
 }
 
+/** A stored image whose id is this hexadecimal digit, over and over. */
+export function imageOf(digit: string, bytes = 100): RenderImage {
+  return { imageId: digit.repeat(64), format: 'png', width: 8, height: 8, bytes, seed: 1 };
+}
+
+/** A result with these images. */
+export function drawn(...digits: string[]): WorkResult {
+  return { kind: 'succeeded', images: digits.map((digit) => imageOf(digit)), renderMs: 1, storeMs: 1 };
+}
+
+/** How many works wait, by what a request hears for which there is no room. */
+export async function queuedWorks(journal: Journal): Promise<number> {
+  const outcome = await acceptOne(journal, newRender(), 0);
+  if (outcome.kind !== 'full') throw new Error(`there was room in a queue of none: ${outcome.kind}`);
+  return outcome.queued;
+}
+
 /** Errors as callers see them. */
 export const FAILURE: PublicError = { code: 'generator_failed', message: 'no paint', retryable: true };
 export const TIMEOUT: PublicError = { code: 'render_timeout', message: 'too long', retryable: true };

@@ -1,17 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import type { Journal, RenderImage } from '../../../src/render/journal.ts';
+import type { Journal } from '../../../src/render/journal.ts';
 import type { OpenJournal } from '../journal-conformance.ts';
-import { AT, accept, claim, find, newRender } from '../journal-fixtures.ts';
-
-function image(name: string, bytes = 100): RenderImage {
-  return { imageId: name.repeat(64), format: 'png', width: 8, height: 8, bytes, seed: 1 };
-}
+import { AT, accept, claim, find, imageOf, newRender } from '../journal-fixtures.ts';
 
 /** Renders one image, as of `at`; returns the render's id. */
 async function draw(journal: Journal, name: string, at: number, bytes?: number): Promise<string> {
   const { id } = await accept(journal);
   const { workId, attempt } = await claim(journal, 'draw', at);
-  const result = { kind: 'succeeded', images: [image(name, bytes)], renderMs: 1, storeMs: 1 } as const;
+  const result = { kind: 'succeeded', images: [imageOf(name, bytes)], renderMs: 1, storeMs: 1 } as const;
   await journal.finish({ workId, attempt, result, at });
   return id;
 }
@@ -69,7 +65,7 @@ export function retentionOfJournal(open: OpenJournal): void {
       expect(names(await journal.evict({ limits, at: AT + 5 }))).toEqual(['image a']);
       const id = await draw(journal, 'a', AT + 10);
       expect((await journal.findImage({ imageId: 'a'.repeat(64) }))?.evictedAt).toBeUndefined();
-      expect((await find(journal, id)).images).toEqual([image('a')]);
+      expect((await find(journal, id)).images).toEqual([imageOf('a')]);
       expect(await journal.storeUsage({})).toEqual({ files: 1, bytes: 100 });
     });
 
