@@ -15,9 +15,9 @@ import type {
   ImageGenerator,
   Work,
 } from '../generator.ts';
+import { unknownOutcome } from '../remote/exchange.ts';
 import { paid, submitting } from '../remote/failures.ts';
 import type { UpstreamHttp } from '../remote/http.ts';
-import { unknownOutcome } from '../remote/http.ts';
 import type { ImageReader } from '../remote/images.ts';
 import { createImageReader } from '../remote/images.ts';
 import { RemoteLife } from '../remote/life.ts';

@@ -1,7 +1,8 @@
 import { AppError } from '../../errors.ts';
 import type { Clock } from '../../render/clock.ts';
+import { unknownOutcome } from './exchange.ts';
 import type { UpstreamAnswer } from './http.ts';
-import { outcomeOfStatus, unknownOutcome } from './http.ts';
+import { outcomeOfStatus } from './http.ts';
 import { readRetryAfter } from './retry-after.ts';
 
 /** What `statusFailure` must know beside the answer. */

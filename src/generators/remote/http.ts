@@ -1,47 +1,16 @@
-import type { IncomingHttpHeaders, IncomingMessage, RequestOptions } from 'node:http';
-import { Agent as HttpAgent, request as requestHttp } from 'node:http';
-import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
-import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import { AppError } from '../../errors.ts';
 import type { Clock } from '../../render/clock.ts';
-import { lookupPublic } from './addresses.ts';
-
-/** How one HTTP request to a provider went, for the metrics. */
-export type UpstreamOutcome =
-  | 'ok'
-  | 'rate_limited'
-  | 'auth'
-  | 'client_error'
-  | 'server_error'
-  | 'timeout'
-  | 'network'
-  | 'invalid'
-  | 'cancelled';
+import type { Exchange, UpstreamOutcome, UpstreamRequest } from './exchange.ts';
+import { beginExchange } from './exchange.ts';
 
 /** Hears of every request to a provider. */
 export type ObserveUpstream = (seen: { generator: string; outcome: UpstreamOutcome; seconds: number }) => void;
 
 /** Most bytes of an answer: 32 MiB, four times a large PNG. */
 export const MAX_ANSWER_BYTES = 32 * 2 ** 20;
-
-/** One request to a provider. */
-export interface UpstreamRequest {
-  readonly method: 'GET' | 'POST' | 'PUT';
-  readonly url: string | URL;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string | Uint8Array;
-  /** Spans the whole exchange, to the last byte. */
-  readonly signal: AbortSignal;
-  /** Most ms for the whole exchange; without it, only the signal ends it. */
-  readonly timeoutMs?: number;
-  /** Most bytes of the body that comes back; default 32 MiB. */
-  readonly maxBytes?: number;
-  /** Whether it asks for something that costs: when its answer never comes, nobody can know whether it was taken. */
-  readonly submits?: boolean;
-  /** Whether the host's name must lead to the open internet. */
-  readonly publicOnly?: boolean;
-}
 
 /** The answer's head, and its body as it comes. */
 export interface UpstreamStream {
@@ -84,17 +53,16 @@ export interface UpstreamHttpOptions {
   readonly observe: ObserveUpstream;
 }
 
-const CONNECT_MS = 10_000;
-
 /** Creates the HTTP client of one provider. */
 export function createUpstreamHttp({ generator, provider, clock, observe }: UpstreamHttpOptions): UpstreamHttp {
   // Of our own, since Node's global agents may be told by the environment to use a proxy.
   const agents = { http: new HttpAgent({ keepAlive: true }), https: new HttpsAgent({ keepAlive: true }) };
-  const idle = new Set([agents.http, agents.https]);
+
+  const onEnd = (outcome: UpstreamOutcome, ms: number) => observe({ generator, outcome, seconds: ms / 1000 });
 
   async function open(request: UpstreamRequest): Promise<UpstreamStream> {
     request.signal.throwIfAborted();
-    const exchange = begin(request);
+    const exchange = beginExchange(request, { provider, clock, agents, onEnd });
     try {
       const answer = await exchange.answered;
       refuseUnreadable(answer, request.maxBytes ?? MAX_ANSWER_BYTES);
@@ -136,73 +104,6 @@ export function createUpstreamHttp({ generator, provider, clock, observe }: Upst
     }
   }
 
-  function begin(request: UpstreamRequest): Exchange {
-    const { signal, timeoutMs, submits = false, publicOnly = false } = request;
-    const started = clock.elapsed();
-    const limit = new AbortController();
-    const timers = timeoutMs === undefined ? [] : [clock.after(timeoutMs, () => limit.abort(timedOut()))];
-    const ended = AbortSignal.any([signal, limit.signal]);
-    const url = new URL(request.url);
-    const secure = url.protocol === 'https:';
-    const options: RequestOptions = {
-      method: request.method,
-      headers: { accept: '*/*', 'accept-encoding': 'identity', ...request.headers },
-      signal: ended,
-      // A connection that was idle may be closing just now, and nobody could say whether a submit got through.
-      agent: submits ? false : secure ? agents.https : agents.http,
-      ...(publicOnly ? { lookup: lookupPublic } : {}),
-    };
-    const call = secure ? requestHttps(url, options) : requestHttp(url, options);
-    let sent = false;
-    let closed = false;
-    call.once('socket', (socket) => {
-      const connected = () => {
-        sent = true;
-        cancelConnect();
-      };
-      const cancelConnect = clock.after(CONNECT_MS, () => limit.abort(timedOut()));
-      timers.push(cancelConnect);
-      if (socket.connecting) socket.once(readyEvent(socket), connected);
-      else connected();
-    });
-    const { promise: answered, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    call.once('response', resolve);
-    // Stays for the whole exchange: an error after the answer reaches us through the answer as well.
-    call.on('error', reject);
-    call.end(request.body);
-
-    const end = (outcome: UpstreamOutcome) => {
-      if (closed) return;
-      closed = true;
-      for (const cancel of timers) cancel();
-      observe({ generator, outcome, seconds: (clock.elapsed() - started) / 1000 });
-    };
-    const leave = (outcome: 'ok' | 'cancelled' = 'cancelled') => {
-      end(outcome);
-      call.destroy();
-    };
-    const fail = (error: unknown): unknown => {
-      const { thrown, outcome } = explain(error);
-      end(outcome);
-      call.destroy();
-      return thrown;
-    };
-    const explain = (error: unknown): { thrown: unknown; outcome: UpstreamOutcome } => {
-      if (signal.aborted) return { thrown: signal.reason, outcome: 'cancelled' };
-      if (error instanceof AppError) return { thrown: error, outcome: 'invalid' };
-      const outcome = limit.signal.aborted ? 'timeout' : 'network';
-      if (submits && sent) return { thrown: unknownOutcome(provider, error), outcome };
-      if (limit.signal.aborted) return { thrown: limit.signal.reason, outcome };
-      const message = `${provider} cannot be reached, or broke the connection off.`;
-      return { thrown: new AppError('upstream_failed', message, { cause: error }), outcome };
-    };
-    return { answered, end, leave, fail };
-  }
-
-  function timedOut(): AppError {
-    return new AppError('upstream_timeout', `${provider} did not answer in time.`);
-  }
-
   function tooLarge(maxBytes: number): AppError {
     return new AppError('invalid_output', `${provider} sent more than ${maxBytes} bytes.`);
   }
@@ -218,25 +119,10 @@ export function createUpstreamHttp({ generator, provider, clock, observe }: Upst
     exchange,
     open,
     close() {
-      for (const agent of idle) agent.destroy();
+      agents.http.destroy();
+      agents.https.destroy();
     },
   };
-}
-
-interface Exchange {
-  readonly answered: Promise<IncomingMessage>;
-  /** Reports the end; the first call counts. */
-  end(outcome: UpstreamOutcome): void;
-  /** Breaks off what has not ended. */
-  leave(outcome?: 'ok' | 'cancelled'): void;
-  /** Breaks off, reports, and says what to throw for `error`. */
-  fail(error: unknown): unknown;
-}
-
-/** What to throw when a submit left and its answer never came. */
-export function unknownOutcome(provider: string, cause?: unknown): AppError {
-  const message = `${provider} was asked for the image, but its answer never came: whether it took the work is unknown.`;
-  return new AppError('outcome_unknown', message, cause === undefined ? {} : { cause });
 }
 
 /** The outcome of a request that was answered. */
@@ -246,8 +132,4 @@ export function outcomeOfStatus(status: number): UpstreamOutcome {
   if (status === 401 || status === 402 || status === 403) return 'auth';
   if (status >= 400) return 'client_error';
   return status >= 200 && status < 300 ? 'ok' : 'invalid';
-}
-
-function readyEvent(socket: Socket): 'secureConnect' | 'connect' {
-  return socket instanceof TLSSocket ? 'secureConnect' : 'connect';
 }

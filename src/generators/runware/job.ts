@@ -1,7 +1,7 @@
 import { AppError } from '../../errors.ts';
 import type { GenerateHooks, Work } from '../generator.ts';
+import { unknownOutcome } from '../remote/exchange.ts';
 import { paid } from '../remote/failures.ts';
-import { unknownOutcome } from '../remote/http.ts';
 import type { ImageReader } from '../remote/images.ts';
 import type { JobState, RemoteJob } from '../remote/job.ts';
 import type { RunwareApi } from './api.ts';

@@ -3,7 +3,7 @@ import type { Config } from '../../../src/config/schema.ts';
 import { configSchema } from '../../../src/config/schema.ts';
 import { Secret } from '../../../src/config/secrets.ts';
 import { OpenAIGenerator } from '../../../src/generators/openai/openai-generator.ts';
-import type { UpstreamOutcome } from '../../../src/generators/remote/http.ts';
+import type { UpstreamOutcome } from '../../../src/generators/remote/exchange.ts';
 import { createUpstreamHttp } from '../../../src/generators/remote/http.ts';
 import type { Clock } from '../../../src/render/clock.ts';
 import { systemClock } from '../../../src/render/clock.ts';

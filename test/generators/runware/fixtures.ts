@@ -2,7 +2,7 @@ import { onTestFinished } from 'vitest';
 import type { Config } from '../../../src/config/schema.ts';
 import { configSchema } from '../../../src/config/schema.ts';
 import { Secret } from '../../../src/config/secrets.ts';
-import type { UpstreamOutcome } from '../../../src/generators/remote/http.ts';
+import type { UpstreamOutcome } from '../../../src/generators/remote/exchange.ts';
 import { createUpstreamHttp } from '../../../src/generators/remote/http.ts';
 import { RunwareGenerator } from '../../../src/generators/runware/runware-generator.ts';
 import type { Clock } from '../../../src/render/clock.ts';
