@@ -1,4 +1,4 @@
-// npm run bench [-- accepts renders remote-256 remote-1024] [--rounds 5] [--seconds 3] [--json FILE]
+// npm run bench [-- accepts renders remote-256 remote-1024 sdxl] [--rounds 5] [--seconds 3] [--json FILE]
 import { writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -7,6 +7,7 @@ import type { Comparison } from './compare.ts';
 import { compare, format } from './compare.ts';
 import { remoteScenario } from './remote.ts';
 import { rendersScenario } from './renders.ts';
+import { sdxlScenario } from './sdxl.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -22,6 +23,7 @@ const scenarios = [
   rendersScenario(),
   remoteScenario({ side: 256, perSecond: 100, seconds, aim: 'p50 added < 3 ms, p99 added < 15 ms' }),
   remoteScenario({ side: 1024, perSecond: 10, seconds, aim: 'none: decoding and encoding alone take longer' }),
+  sdxlScenario(),
 ];
 const unknown = positionals.filter((name) => !scenarios.some((scenario) => scenario.name === name));
 if (unknown.length > 0) {
