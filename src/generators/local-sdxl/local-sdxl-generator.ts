@@ -15,6 +15,7 @@ import type {
   Work,
 } from '../generator.ts';
 import { jobFor } from './job.ts';
+import type { ModelFolder } from './model/model-folder.ts';
 import { physicalCores } from './model/physical-cores.ts';
 import { revisionOf } from './model/revision.ts';
 import type { Variants } from './model/variants.ts';
@@ -144,7 +145,7 @@ export class LocalSDXLGenerator implements ImageGenerator {
     const inputs = await this.#readInputs(work);
     const endTurn = await this.#turns.take(signal);
     try {
-      const facts = await this.#modelProcess.load(variant.model, signal);
+      const facts = await this.#load(variant.model, signal);
       refuseWhatIsMissing(work, facts);
       const times = createStepTimes();
       const images = await this.#modelProcess.render(job, inputs, {
@@ -170,6 +171,16 @@ export class LocalSDXLGenerator implements ImageGenerator {
   async close(): Promise<void> {
     this.#closing.abort(unavailable());
     await this.#modelProcess.close();
+  }
+
+  /** A style's or LoRA's model that turns out to be broken is the operator's fault, and stays so. */
+  async #load(model: ModelFolder, signal: AbortSignal): Promise<ModelFacts> {
+    try {
+      return await this.#modelProcess.load(model, signal);
+    } catch (thrown) {
+      if (!(thrown instanceof AppError) || thrown.code !== 'config_invalid') throw thrown;
+      throw new AppError('generator_unavailable', thrown.message, { cause: thrown, retryable: false });
+    }
   }
 
   async #readInputs(work: Work): Promise<{ reference: RawPixels | undefined; depth: RawPixels | undefined }> {

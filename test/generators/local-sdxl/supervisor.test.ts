@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { ModelFolder } from '../../../src/generators/local-sdxl/model/model-folder.ts';
 import type { ChildListener } from '../../../src/generators/local-sdxl/process/child-link.ts';
 import type { FromChild, RenderJob, ToChild } from '../../../src/generators/local-sdxl/process/protocol.ts';
-import type { RenderHooks } from '../../../src/generators/local-sdxl/process/supervisor.ts';
+import type { RenderHooks } from '../../../src/generators/local-sdxl/process/rendering.ts';
 import { createModelProcess } from '../../../src/generators/local-sdxl/process/supervisor.ts';
 import { ManualClock } from '../../manual-clock.ts';
 
@@ -65,13 +65,16 @@ class ScriptedChild {
   }
 }
 
-function supervise() {
+function supervise(refusals = 0) {
   const clock = new ManualClock();
   const children: ScriptedChild[] = [];
   const states: string[] = [];
   const crashes: string[] = [];
+  let attempts = 0;
   const supervised = createModelProcess({
     startChild(listener) {
+      attempts += 1;
+      if (attempts <= refusals) throw new Error('spawn ENOMEM');
       const child = new ScriptedChild(listener);
       children.push(child);
       return {
@@ -193,15 +196,14 @@ describe('the process of the model', () => {
     expect(crashes).toEqual([]);
   });
 
-  it('keeps its first model when a later one is broken', async () => {
+  it('goes back to its first model when a later one is broken', async () => {
     const { supervised, child } = await ready();
     const other = supervised.load(folder('b'));
     child().refuse('broken', 'the style is damaged');
-    await expect(other).rejects.toMatchObject({ code: 'config_invalid' });
-    expect(supervised.health().state).toBe('degraded');
-    const again = supervised.load(model);
+    await expect(other).rejects.toMatchObject({ code: 'config_invalid', message: 'the style is damaged' });
+    expect(child().kinds()).toEqual(['load', 'load', 'load']);
     child().load();
-    await expect(again).resolves.toBeDefined();
+    await expect(supervised.load(model)).resolves.toBeDefined();
     expect(supervised.health().state).toBe('ready');
   });
 
@@ -222,6 +224,19 @@ describe('the process of the model', () => {
     await loaded;
     expect(crashes).toHaveLength(3);
     expect(supervised.health().state).toBe('degraded');
+  });
+
+  it('tries again when the system starts no process', async () => {
+    const { supervised, clock, child, crashes } = supervise(1);
+    const loaded = supervised.load(model);
+    expect(supervised.health()).toMatchObject({
+      state: 'starting',
+      reason: 'The process of the model could not be started. It is started again in 1 s.',
+    });
+    await clock.advance(1000);
+    child().load();
+    await loaded;
+    expect(crashes).toEqual(['Error: spawn ENOMEM']);
   });
 
   it('waits a minute at most', async () => {
@@ -277,6 +292,13 @@ describe('a render in the process', () => {
     expect(chunks.reduce((sum, { data }) => sum + data.length, 0)).toBe(large.data.length + small.data.length);
     child().finish();
     await images;
+  });
+
+  it('fails when not all of its pixels have come', async () => {
+    const { supervised, child } = await ready();
+    const images = supervised.render(job, nothing, watch().hooks);
+    child().say({ kind: 'done', id: child().renderId });
+    await expect(images).rejects.toThrow('not all pixels of an image came');
   });
 
   it('has previews made only while somebody looks', async () => {

@@ -4,25 +4,11 @@ import type { GeneratorHealth, RawPixels } from '../../generator.ts';
 import type { ModelFolder } from '../model/model-folder.ts';
 import type { ChildLink, StartChild } from './child-link.ts';
 import type { FromChild, LoadFailure, LoadOptions, ModelFacts, RenderJob } from './protocol.ts';
-import type { Receiver } from './transfer.ts';
-import { createReceiver, sendPixels } from './transfer.ts';
+import type { RenderHooks, RenderInputs, Rendering, RenderMessage } from './rendering.ts';
+import { crashed, createRendering } from './rendering.ts';
 
 const FIRST_BACK_OFF_MS = 1000;
 const LONGEST_BACK_OFF_MS = 60_000;
-
-/** How a render talks to whoever waits for it. */
-export interface RenderHooks {
-  readonly signal: AbortSignal;
-  onProgress(progress: { readonly step: number; readonly steps: number; readonly stepMs: number }): void;
-  wantsPreview(): boolean;
-  onPreview(preview: { readonly step: number; readonly steps: number; readonly pixels: RawPixels }): void;
-}
-
-/** What a render looks at. */
-export interface RenderInputs {
-  readonly reference: RawPixels | undefined;
-  readonly depth: RawPixels | undefined;
-}
 
 /** Options of `createModelProcess`. */
 export interface ModelProcessOptions {
@@ -54,15 +40,6 @@ export interface ModelProcess {
   close(): Promise<void>;
 }
 
-interface Rendering {
-  readonly id: number;
-  readonly receiver: Receiver;
-  readonly hooks: RenderHooks;
-  previews: boolean;
-  resolve(images: RawPixels[]): void;
-  reject(error: unknown): void;
-}
-
 interface Waiter {
   resolve(facts: ModelFacts): void;
   reject(error: unknown): void;
@@ -78,7 +55,8 @@ export function createModelProcess(options: ModelProcessOptions): ModelProcess {
   let rendering: Rendering | undefined;
   let waiters: Waiter[] = [];
   let crashes = 0;
-  let everReady = false;
+  /** The first model that could be loaded: what to go back to when a later one cannot. */
+  let home: ModelFolder | undefined;
   let lastId = 0;
   /** Of the load that counts: answers to an earlier one come too late. */
   let loadId = 0;
@@ -99,16 +77,21 @@ export function createModelProcess(options: ModelProcessOptions): ModelProcess {
     facts = undefined;
     replacing = false;
     setHealth({ state: 'starting', reason: 'The process of the model starts.' });
-    const mine = options.startChild({
-      onMessage: (message) => {
-        if (child === mine) hear(message);
-      },
-      onExit: (how) => {
-        if (child === mine) end(how);
-      },
-    });
-    child = mine;
-    sendModel(mine, model);
+    try {
+      const mine: ChildLink = options.startChild({
+        onMessage: (message) => {
+          if (child === mine) hear(message);
+        },
+        onExit: (how) => {
+          if (child === mine) end(how);
+        },
+      });
+      child = mine;
+      sendModel(mine, model);
+    } catch (error) {
+      // Some of the system's refusals to start a process are thrown.
+      restartLater('The process of the model could not be started.', String(error));
+    }
   }
 
   function sendModel(link: ChildLink, wanted: ModelFolder): void {
@@ -143,54 +126,19 @@ export function createModelProcess(options: ModelProcessOptions): ModelProcess {
     }
   }
 
-  function hearOfRender(job: Rendering, message: Extract<FromChild, { id: number }>): void {
-    const { hooks, receiver } = job;
-    const stopped = hooks.signal.aborted;
-    switch (message.kind) {
-      case 'progress':
-        if (stopped) return;
-        hooks.onProgress({ step: message.step, steps: message.steps, stepMs: message.stepMs });
-        if (!hooks.signal.aborted) tellPreviews(job);
-        return;
-      case 'preview': {
-        if (stopped || !hooks.wantsPreview() || hooks.signal.aborted) return;
-        const { step, steps, width, height, data } = message;
-        hooks.onPreview({ step, steps, pixels: { data, width, height, channels: 3 } });
-        return;
-      }
-      case 'chunk':
-        receiver.take(message);
-        return;
-      case 'done':
-        crashes = 0;
-        setReady();
-        settle(job, () => (stopped ? job.reject(hooks.signal.reason) : job.resolve(receiver.finish())));
-        return;
-      case 'stopped':
-        settle(job, () => job.reject(hooks.signal.reason));
-        return;
-      case 'failed':
-        settle(job, () => job.reject(stopped ? hooks.signal.reason : renderError(message)));
-        if (message.why === 'fatal') restartLater(message.message, message.detail);
+  function hearOfRender(job: Rendering, message: RenderMessage): void {
+    if (['done', 'stopped', 'failed'].includes(message.kind)) rendering = undefined;
+    job.hear(message);
+    if (message.kind === 'done') {
+      crashes = 0;
+      setReady();
     }
-  }
-
-  function settle(job: Rendering, how: () => void): void {
-    if (rendering === job) rendering = undefined;
-    how();
-  }
-
-  /** Pixels of previews cross the processes only while somebody looks. */
-  function tellPreviews(job: Rendering): void {
-    const wanted = job.hooks.wantsPreview();
-    if (wanted === job.previews || job.hooks.signal.aborted) return;
-    job.previews = wanted;
-    void child?.send({ kind: 'previews', id: job.id, wanted });
+    if (message.kind === 'failed' && message.why === 'fatal') restartLater(message.message, message.detail);
   }
 
   function becomeReady(loaded: ModelFacts): void {
     facts = loaded;
-    everReady = true;
+    home ??= model;
     setReady();
     for (const waiter of waiters.splice(0)) waiter.resolve(loaded);
   }
@@ -201,12 +149,14 @@ export function createModelProcess(options: ModelProcessOptions): ModelProcess {
     setHealth(reasons.length === 0 ? { state: 'ready' } : { state: 'degraded', reason: reasons.join(' ') });
   }
 
-  /** The model will never load. One that was asked for later takes nothing from the first. */
+  /** The model will never load. One that was asked for later gives way to the first, which did. */
   function giveUp({ message, detail }: LoadFailure): void {
-    model = undefined;
-    setHealth({ state: everReady ? 'degraded' : 'disabled', reason: message });
+    model = home;
     const error = new AppError('config_invalid', message, { cause: new Error(detail) });
-    for (const waiter of waiters.splice(0)) waiter.reject(error);
+    const refused = waiters.splice(0);
+    if (home === undefined) setHealth({ state: 'disabled', reason: message });
+    else if (child !== undefined) sendModel(child, home);
+    for (const waiter of refused) waiter.reject(error);
   }
 
   /** The process is gone. */
@@ -215,7 +165,7 @@ export function createModelProcess(options: ModelProcessOptions): ModelProcess {
     facts = undefined;
     const job = rendering;
     rendering = undefined;
-    job?.reject(job.hooks.signal.aborted ? job.hooks.signal.reason : crashed(how));
+    job?.die(how);
     if (replacing) start();
     else if (!closed) restartLater('The process of the model has died.', how);
   }
@@ -275,14 +225,13 @@ export function createModelProcess(options: ModelProcessOptions): ModelProcess {
       });
     },
 
-    async render(job, { reference, depth }, hooks) {
+    async render(job, inputs, hooks) {
       const link = child;
       if (closed) throw unavailable();
       if (link === undefined) throw crashed('it died before the work was sent');
       lastId += 1;
       const id = lastId;
-      const sizes = job.seeds.map(() => ({ width: job.width, height: job.height }));
-      const previews = hooks.wantsPreview();
+      const mine = createRendering({ id, link, job, inputs, hooks });
       hooks.signal.throwIfAborted();
       let cancelKill = (): void => undefined;
       const stop = (): void => {
@@ -291,15 +240,9 @@ export function createModelProcess(options: ModelProcessOptions): ModelProcess {
       };
       hooks.signal.addEventListener('abort', stop, { once: true });
       try {
-        return await new Promise((resolve, reject) => {
-          rendering = { id, receiver: createReceiver(sizes), hooks, previews, resolve, reject };
-          void link.send({ kind: 'render', id, job, reference: sizeOf(reference), depth: sizeOf(depth), previews });
-          void sendInputs(
-            link,
-            id,
-            [reference, depth].filter((pixels) => pixels !== undefined),
-          );
-        });
+        rendering = mine;
+        mine.begin();
+        return await mine.images;
       } finally {
         hooks.signal.removeEventListener('abort', stop);
         cancelKill();
@@ -314,31 +257,4 @@ export function createModelProcess(options: ModelProcessOptions): ModelProcess {
       await child?.kill();
     },
   };
-}
-
-async function sendInputs(link: ChildLink, id: number, inputs: readonly RawPixels[]): Promise<void> {
-  for (const [index, { data }] of inputs.entries()) await sendPixels(link.send, { id, index, data });
-}
-
-function sizeOf(pixels: RawPixels | undefined) {
-  return pixels && { width: pixels.width, height: pixels.height };
-}
-
-function crashed(how: string): AppError {
-  const message = 'The process of the model has died, perhaps for lack of memory; it is started again.';
-  return new AppError('generator_crashed', message, { cause: new Error(how) });
-}
-
-function renderError({ why, message, detail }: Extract<FromChild, { kind: 'failed' }>): AppError {
-  const cause = new Error(detail);
-  switch (why) {
-    case 'request':
-      return new AppError('invalid_request', message, { cause });
-    case 'fatal':
-      return new AppError('generator_crashed', message, { cause });
-    case 'output':
-      return new AppError('generator_failed', message, { cause, retryable: false });
-    case 'error':
-      return new AppError('generator_failed', message, { cause });
-  }
 }
