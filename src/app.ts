@@ -27,6 +27,7 @@ import { createRunner } from './render/runner.ts';
 import type { RenderService } from './render/service.ts';
 import { createRenderService } from './render/service.ts';
 import { openSqliteJournal } from './render/sqlite/journal.ts';
+import { createStorageGate } from './render/storage-gate.ts';
 import { createWorkNotes } from './render/work-notes.ts';
 import { createImages } from './store/convert.ts';
 import { freeBytes } from './store/disk-space.ts';
@@ -127,13 +128,15 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   const timeouts = createQueueTimeouts({ journal, clock, steadyNow, log });
   parts.defer(timeouts.stop);
   const notes = createWorkNotes({ journal, store, clock, log });
+  const storage = createStorageGate({ probe: store.probe, onOpen: () => runner.wakeAll(), clock, log });
+  parts.defer(storage.stop);
   const runner = createRunner({
     generators,
     fallback: config.generator.fallback.map(chooseGenerator),
     retries: config.generator.retries,
     onState: (name, state) => void noteState(journal, name, state, clock, log),
     onPassed: () => void timeouts.look(),
-    ...{ journal, store, images, notes, hub, clock, steadyNow, log },
+    ...{ journal, store, storage, images, notes, hub, clock, steadyNow, log },
   });
   const inputs = createInputReader({
     images,
@@ -156,6 +159,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     queueTimeoutMs: config.generator.queue_timeout_s * 1000,
     shareUnseeded: config.cache.share_unseeded,
     store,
+    storage,
     links,
     clock,
     steadyNow,
@@ -247,7 +251,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   parts.defer(() => bus?.close());
   const health = createHealth({
     probeJournal: () => journal.probe({ at: clock.now() }),
-    probeStore: () => store.probe(),
+    probeStore: storage.admit,
     draining: () => renders.draining,
     disks: disks.parts,
     paused: () => journal.isPaused({}),

@@ -15,12 +15,14 @@ import type { Progress } from './present.ts';
 import type { Purse } from './purse.ts';
 import { retryDelay } from './retries.ts';
 import type { RunningWork } from './running.ts';
+import type { StorageGate } from './storage-gate.ts';
 import type { WorkNotes } from './work-notes.ts';
 
 /** Options of `createPerformer`. */
 export interface PerformerOptions {
   readonly journal: Journal;
   readonly store: ImageStore;
+  readonly storage: StorageGate;
   readonly images: Pick<Images, 'encode'>;
   readonly notes: WorkNotes;
   readonly endings: Endings;
@@ -50,7 +52,7 @@ export type Perform = (by: Performing, work: RunningWork) => Promise<void>;
 
 /** Creates the recipe of every work: load, draw, encode, store, and write the end; again, or by others, when it fails. */
 export function createPerformer(options: PerformerOptions): Perform {
-  const { journal, store, images, notes, endings, hub, clock, log, retries, random = Math.random } = options;
+  const { journal, store, storage, images, notes, endings, hub, clock, log, retries, random = Math.random } = options;
 
   async function perform(by: Performing, work: RunningWork): Promise<void> {
     const hold = store.hold();
@@ -200,17 +202,24 @@ export function createPerformer(options: PerformerOptions): Perform {
   async function keep(image: GeneratedImage, work: RunningWork, hold: Hold): Promise<RenderImage> {
     const { outputFormat: format, quality } = work.claimed.spec;
     const { bytes, width, height } = await images.encode(image, { format, quality });
-    for (;;) {
-      try {
-        const saved = await store.save(bytes, format, hold);
-        work.storageTrouble = undefined;
-        return { imageId: saved.imageId, format, width, height, bytes: saved.bytes, seed: image.seed };
-      } catch (error) {
-        work.storageTrouble = asAppError(error);
-        log.error({ ...work.context, err: error }, 'an image could not be stored; trying again');
-        await pause(clock, STORAGE_RETRY_MS, work.abort.signal);
-        if (work.abort.signal.aborted) throw error;
+    let leave: (() => void) | undefined;
+    try {
+      for (;;) {
+        try {
+          const saved = await store.save(bytes, format, hold);
+          work.storageTrouble = undefined;
+          return { imageId: saved.imageId, format, width, height, bytes: saved.bytes, seed: image.seed };
+        } catch (error) {
+          const trouble = asAppError(error);
+          work.storageTrouble = trouble;
+          leave ??= storage.hold(trouble);
+          log.error({ ...work.context, err: error }, 'an image could not be stored; trying again');
+          await pause(clock, STORAGE_RETRY_MS, work.abort.signal);
+          if (work.abort.signal.aborted) throw error;
+        }
       }
+    } finally {
+      leave?.();
     }
   }
 

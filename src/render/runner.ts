@@ -162,6 +162,8 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
   async function claim({ name }: Lane): Promise<RunningWork | undefined> {
     claiming += 1;
     try {
+      // It wakes us when images can be stored again.
+      if ((await parts.storage.trouble()) !== undefined) return undefined;
       const claimed = await journal.claim({ generator: name, at: clock.now(), steadyAt: steadyNow() });
       return claimed && register(claimed);
     } catch (error) {

@@ -9,6 +9,7 @@ import type { PreparationOptions, Submission } from './prepare.ts';
 import { createPreparation } from './prepare.ts';
 import type { QueueTimeouts } from './queue-timeouts.ts';
 import type { Runner } from './runner.ts';
+import type { StorageGate } from './storage-gate.ts';
 
 /** Options of `createSubmitting`. */
 export interface SubmittingOptions extends PreparationOptions {
@@ -18,6 +19,7 @@ export interface SubmittingOptions extends PreparationOptions {
   readonly timeouts: Pick<QueueTimeouts, 'expect'>;
   readonly maxQueued: number;
   readonly store: Pick<ImageStore, 'hold' | 'has'>;
+  readonly storage: Pick<StorageGate, 'admit'>;
   present(record: RenderRecord): RenderResource;
   draining(): boolean;
 }
@@ -54,6 +56,7 @@ export function createSubmitting(options: SubmittingOptions) {
   async function answer(call: Call, hold: Hold): Promise<Submitted[]> {
     try {
       if (options.draining()) throw new AppError('draining', 'The server is stopping and takes no more renders.');
+      await options.storage.admit();
       refuseTwins(call);
       const renders: NewRender[] = [];
       for (const [index, submission] of call.submissions.entries()) {

@@ -4,6 +4,7 @@ import { createHub } from '../../src/render/hub.ts';
 import type { Journal, RenderRecord } from '../../src/render/journal.ts';
 import type { Runner } from '../../src/render/runner.ts';
 import { createRunner } from '../../src/render/runner.ts';
+import { createStorageGate } from '../../src/render/storage-gate.ts';
 import { createWorkNotes } from '../../src/render/work-notes.ts';
 import { createImages } from '../../src/store/convert.ts';
 import { createFileImageStore } from '../../src/store/file-image-store.ts';
@@ -76,7 +77,9 @@ export async function startRunner({ concurrency = 1, ...changes }: RunnerChanges
   const watch = watchEvents(hub.subscribe);
   const progress: RunningRunner['progress'] = [];
   hub.subscribeProgress(({ render_id, step, fraction }) => progress.push({ render_id, step, fraction }));
-  const runner = createRunner({
+  const kept = changes.store?.(store) ?? store;
+  const storage = createStorageGate({ probe: kept.probe, onOpen: () => runner.wakeAll(), clock, log });
+  const runner: Runner = createRunner({
     generators: new Map(
       [generator, other].map((each) => [
         each.name,
@@ -91,7 +94,8 @@ export async function startRunner({ concurrency = 1, ...changes }: RunnerChanges
     steadyNow: clock.now.bind(clock),
     notes: createWorkNotes({ journal, store, clock, log }),
     journal: changes.journal?.(journal) ?? journal,
-    store: changes.store?.(store) ?? store,
+    store: kept,
+    storage,
     images: createImages({ maxPixels: 1e6, maxBytes: 1e6 }),
     hub,
     clock,

@@ -168,12 +168,14 @@ describe('a lane', () => {
 
   it('looks again when it is woken while the journal is being asked', async () => {
     const gate = Promise.withResolvers<void>();
+    const asking = Promise.withResolvers<void>();
     let asked = 0;
     const { submit, generator, runner } = await startRunner({
       journal: (real) => ({
         ...real,
         async claim(call) {
           asked += 1;
+          asking.resolve();
           const answer = await real.claim(call);
           if (asked === 1) await gate.promise;
           return answer;
@@ -181,6 +183,7 @@ describe('a lane', () => {
       }),
     });
     runner.wake('draw');
+    await asking.promise;
     await submit();
     gate.resolve();
     await generator.call(1);
