@@ -12,7 +12,7 @@ export interface Submission {
   readonly request: PreparedRequest;
   /** Our id of it, which OpenAI can be asked about. */
   readonly id: string;
-  /** How many images were asked for: each may take 32 MiB. */
+  /** How many images were asked for, with previews: each may take 32 MiB. */
   readonly images: number;
   readonly signal: AbortSignal;
   /** Called once the provider has begun to answer. */

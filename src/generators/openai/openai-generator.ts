@@ -109,7 +109,8 @@ export class OpenAIGenerator implements ImageGenerator {
     const allowed = this.#options.config.resubmit_unknown;
     // An earlier try asked and never heard: whether that was drawn, and billed, cannot be found out.
     if (hooks.remoteId !== undefined && !allowed) throw unknownOutcome(PROVIDER);
-    const request = await this.#prepare(work, this.#previewsOf(work, hooks));
+    const previews = this.#previewsOf(work, hooks);
+    const request = await this.#prepare(work, previews);
     signal.throwIfAborted();
     // Nothing can be fetched by this id. It tells the next start that an answer was lost, and OpenAI's support which.
     const id = randomUUID();
@@ -117,7 +118,7 @@ export class OpenAIGenerator implements ImageGenerator {
     signal.throwIfAborted();
 
     const reach = createStages(hooks.onProgress, signal);
-    const drawn = await submitting(allowed, () => this.#ask({ request, id }, work, hooks, signal, reach));
+    const drawn = await submitting(allowed, () => this.#ask({ request, id, previews }, work, hooks, signal, reach));
     reach('finished');
     const files = await paid(() => this.#fetch(drawn, work.numImages, signal));
     reach('fetched');
@@ -142,7 +143,7 @@ export class OpenAIGenerator implements ImageGenerator {
   }
 
   async #ask(
-    asked: { readonly request: PreparedRequest; readonly id: string },
+    { previews, ...asked }: { readonly request: PreparedRequest; readonly id: string; readonly previews: number },
     work: ModelWork,
     hooks: GenerateHooks,
     signal: AbortSignal,
@@ -151,7 +152,7 @@ export class OpenAIGenerator implements ImageGenerator {
     try {
       const drawn = await this.#api.submit({
         ...asked,
-        images: work.numImages,
+        images: work.numImages + previews,
         signal,
         onAccepted: () => reach('accepted'),
         onPartial: createPreviews({
