@@ -10,7 +10,6 @@ const BODY = JSON.stringify({
   biome: 'river',
   width: 1024,
   height: 1024,
-  seed: 7,
 });
 
 /** How many accepts a second the journal makes durable over HTTP. */

@@ -21,7 +21,7 @@ type AcceptOperations = Pick<JournalOperations, 'accept' | 'findCall' | 'findSha
 
 /** How renders come in. */
 export function createAccept(context: JournalContext): AcceptOperations {
-  const { run, one, all, log, change, complete, leave, place, waitersOf } = context;
+  const { run, one, all, log, change, complete, leave, place } = context;
   const calls = createCalls(context);
   const sharing = createSharing(context);
 
@@ -169,12 +169,19 @@ export function createAccept(context: JournalContext): AcceptOperations {
     return shared.status === 'succeeded' ? insertHit(render, shared) : insertJoined(render, shared);
   }
 
+  function countWaiting(workId: string): number {
+    const row = one(`SELECT count(*) AS n FROM renders WHERE work_id = $workId AND status IN ('queued', 'running')`, {
+      workId,
+    });
+    return Number(row?.n);
+  }
+
   /** Whether the renders fit in the queue once `older` ones are gone; else how many wait. */
   function tooMany(renders: readonly NewRender[], older: readonly StoredRender[], maxQueued: number) {
     const [first] = renders;
     if (first === undefined) return undefined;
-    const gone = new Set(older.map(({ id }) => id));
-    const staying = (workId: string) => waitersOf(workId).filter(({ id }) => !gone.has(id)).length;
+    const staying = (workId: string) =>
+      countWaiting(workId) - older.filter((render) => render.workId === workId).length;
     const queuedWorks = older.filter(({ status }) => status === 'queued').map(({ workId }) => workId);
     const leaving = new Set(queuedWorks.filter((workId) => staying(workId) === 0));
     let added = 0;
