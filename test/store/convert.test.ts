@@ -194,6 +194,44 @@ describe('encoding', () => {
   });
 });
 
+describe('decoding', () => {
+  const grey = { width: 5, height: 3, channels: 1 } as const;
+
+  test('keeps the size, and makes three channels of one', async () => {
+    const bytes = await sharp(Buffer.from([...Array(15).keys()].map((i) => i * 17)), { raw: grey })
+      .png()
+      .toBuffer();
+    const pixels = await images.decode(bytes);
+    expect(shape(pixels)).toEqual({ width: 5, height: 3, channels: 3 });
+    expect(pixel(pixels, 4, 2)).toEqual([238, 238, 238]);
+  });
+
+  test('gives 16 bits as 8', async () => {
+    const bytes = await sharp(new Uint16Array(15).fill(0x8000), { raw: grey }).toColourspace('grey16').png().toBuffer();
+    const [value = 0] = pixel(await images.decode(bytes), 0, 0);
+    expect(Math.abs(value - 128)).toBeLessThanOrEqual(1);
+  });
+
+  test('leaves what is transparent its colour', async () => {
+    const background = { r: 200, g: 100, b: 50, alpha: 0 };
+    const bytes = await sharp({ create: { width: 4, height: 4, channels: 4, background } })
+      .png()
+      .toBuffer();
+    expect(pixel(await images.decode(bytes), 1, 1)).toEqual([200, 100, 50]);
+  });
+
+  test('turns a photograph upright', async () => {
+    const background = { r: 1, g: 2, b: 3 };
+    const flat = sharp({ create: { width: 6, height: 4, channels: 3, background } });
+    const bytes = await flat.jpeg().withMetadata({ orientation: 6 }).toBuffer();
+    expect(shape(await images.decode(bytes))).toEqual({ width: 4, height: 6, channels: 3 });
+  });
+
+  test('refuses what is no image', async () => {
+    expect(await failure(images.decode(Buffer.from('text')))).toMatchObject({ code: 'invalid_image' });
+  });
+});
+
 describe('covering', () => {
   test('fills the size, keeps the proportions and cuts the overhang', async () => {
     const data = Buffer.alloc(300 * 100 * 3);

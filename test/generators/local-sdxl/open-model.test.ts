@@ -9,6 +9,7 @@ import { runPipeline } from '../../../src/generators/local-sdxl/pipeline/pipelin
 import { drawPreview } from '../../../src/generators/local-sdxl/pipeline/preview.ts';
 import { isDeviceFailure, loadFailure, renderFailure } from '../../../src/generators/local-sdxl/process/failures.ts';
 import { GraphNotOpened, openModel } from '../../../src/generators/local-sdxl/process/open-model.ts';
+import { createStepTimes } from '../../../src/generators/local-sdxl/step-times.ts';
 import { TorchGenerator } from '../../../src/generators/local-sdxl/torch-random.ts';
 import { createTurns } from '../../../src/generators/local-sdxl/turns.ts';
 import { tinyModel } from './tiny-model.ts';
@@ -133,6 +134,44 @@ describe('a model', () => {
       const differences = image.data.map((value, i) => Math.abs(value - (single[index]?.data[i] ?? 0)));
       expect(Math.max(...differences)).toBeLessThanOrEqual(1);
     }
+  });
+});
+
+describe('a VAE that gives no numbers', () => {
+  it.each([
+    [true, 'in half precision SDXL’s own VAE overflows'],
+    [false, 'the model or its export is damaged'],
+  ])('fails the render with what to do, in half precision: %s', async (half, hint) => {
+    const { model, opened } = await open('tiny-sdxl', false);
+    const networks = {
+      ...opened.pipeline.networks,
+      vaeDecoder: async () => ({
+        half,
+        decode: async () => ({
+          data: new Float32Array(3).fill(Number.NaN),
+          batch: 1,
+          channels: 3,
+          height: 1,
+          width: 1,
+        }),
+      }),
+    };
+    const run = runPipeline({ ...opened.pipeline, networks }, request(model.scheduler), quiet);
+    await expect(run).rejects.toMatchObject({
+      code: 'generator_failed',
+      retryable: false,
+      message: expect.stringContaining(hint),
+    });
+  });
+});
+
+describe('the time that is left', () => {
+  it('follows the newest steps, for the first ones are slower', () => {
+    const times = createStepTimes();
+    expect(times.remainingMs(400, 3)).toBe(1200);
+    expect(times.remainingMs(100, 2)).toBe(500);
+    expect(times.remainingMs(100, 1)).toBe(175);
+    expect(times.remainingMs(100, 0)).toBe(0);
   });
 });
 
