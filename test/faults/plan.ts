@@ -52,11 +52,14 @@ export function createPlan(random: Random): () => Round {
     const id = `r${requests.length}`;
     const like = requests[random.below(requests.length)];
     const body = kind === 'twin' && like !== undefined ? like.own : bodyOf(id, random);
-    const named = { ...body, metadata: { id }, ...(kind === 'keyed' ? {} : { request_id: id }) };
-    const own = kind === 'superseding' ? { ...named, clear_queue: true } : named;
+    const clears = kind === 'superseding';
+    const own = {
+      ...{ ...body, metadata: { id }, clear_queue: clears },
+      ...(kind === 'keyed' ? {} : { request_id: id }),
+    };
     const request = {
-      ...{ id, own, clears: kind === 'superseding' },
-      other: { ...named, prompt: `${named.prompt}, another one` },
+      ...{ id, own, clears },
+      other: { ...own, prompt: `${own.prompt}, another one` },
       ...(kind === 'keyed' ? { key: `key of ${id}` } : {}),
     };
     requests.push(request);
