@@ -1,8 +1,9 @@
-// npm run bench [-- accepts renders remote-256 remote-1024 sdxl] [--rounds 5] [--seconds 3] [--json FILE]
+// npm run bench [-- accepts renders bus remote-256 remote-1024 sdxl] [--rounds 5] [--seconds 3] [--json FILE]
 import { writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { acceptsScenario } from './accepts.ts';
+import { busScenario } from './bus.ts';
 import type { Comparison } from './compare.ts';
 import { compare, format } from './compare.ts';
 import { remoteScenario } from './remote.ts';
@@ -21,6 +22,7 @@ const seconds = Number(values.seconds);
 const scenarios = [
   acceptsScenario(seconds),
   rendersScenario(),
+  busScenario(),
   remoteScenario({ side: 256, perSecond: 100, seconds, aim: 'p50 added < 3 ms, p99 added < 15 ms' }),
   remoteScenario({ side: 1024, perSecond: 10, seconds, aim: 'none: decoding and encoding alone take longer' }),
   sdxlScenario(),

@@ -13,6 +13,12 @@ export function requestFor(seed: number) {
   return { prompt: 'A river delta at dawn, seen from above', width: 512, height: 512, seed };
 }
 
+/** Where a core and a worker of the bus meet in a folder. */
+export function busAddresses(dir: string): { requests: string; results: string; events: string } {
+  const at = (name: string) => `ipc://${join(dir, `${name}.sock`)}`;
+  return { requests: at('requests'), results: at('results'), events: at('events') };
+}
+
 /** A folder of its own for this process. */
 export async function scratch(): Promise<{ dir: string; remove(): Promise<void> }> {
   const dir = await mkdtemp(join(tmpdir(), 'image-server-bench-'));
