@@ -215,7 +215,6 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
       : createHealthFile({
           path: config.health.file,
           report: () => health.report(),
-          isVital: (part) => !part.startsWith('generator:') || part === `generator:${config.generator.strategy}`,
           tasks: async () =>
             (await journal.queueStats({})).reduce((sum, { queued, running }) => sum + queued + running, 0),
           clock,

@@ -29,8 +29,6 @@ export interface HealthFileOptions {
   /** Absolute. */
   readonly path: string;
   readonly report: () => Promise<HealthReport>;
-  /** Whether the service is ill when this part is. */
-  readonly isVital: (part: string) => boolean;
   /** Works that wait or run. */
   readonly tasks: () => Promise<number>;
   readonly clock: Clock;
@@ -54,7 +52,7 @@ export interface HealthFile {
  * Keeps the file up to date, whole at every moment. Unlike in Experimance, its overall status is how the server is now:
  * a fault that is over no longer shows there, only among the checks.
  */
-export function createHealthFile({ path, report, isVital, tasks, clock, log }: HealthFileOptions): HealthFile {
+export function createHealthFile({ path, report, tasks, clock, log }: HealthFileOptions): HealthFile {
   const started = clock.elapsed();
   const counts = { errors: 0, sent: 0, received: 0 };
   let checks: Check[] = [];
@@ -72,20 +70,32 @@ export function createHealthFile({ path, report, isVital, tasks, clock, log }: H
     checks = [...checks, check].slice(-MAX_CHECKS);
   }
 
-  async function look(): Promise<{ state: string; tasksCount: number }> {
-    const [{ parts }, tasksCount] = await Promise.all([report(), tasks().catch(() => 0)]);
-    const ill = Object.entries(parts).filter(([part, { status }]) => status !== 'ok' && isVital(part));
+  async function look(): Promise<{ state: string; tasksCount: number | null }> {
+    const [{ status: state, parts }, tasksCount] = await Promise.all([report(), countTasks()]);
+    // What is seen of a service that stops is not how it was.
+    if (closed) return { state, tasksCount };
+    const ill = Object.entries(parts).filter(([, { status }]) => status !== 'ok');
     const reasons = ill.map(([part, { status, reason }]) => `${part}: ${reason ?? status}`);
-    const state = ill.some(([, { status }]) => status === 'failed') ? 'failed' : ill.length > 0 ? 'degraded' : 'ok';
     overall = STATUS[state];
     message = reasons.length === 0 ? undefined : reasons.join('; ');
     lastCheck = localTimestamp(clock.now());
     return { state, tasksCount };
   }
 
+  /** Null when the journal does not tell: the report then says why. */
+  async function countTasks(): Promise<number | null> {
+    try {
+      return await tasks();
+    } catch (err) {
+      log.debug({ err }, 'The works that wait could not be counted for the health file');
+      return null;
+    }
+  }
+
   async function check(): Promise<void> {
     cancel = clock.after(EVERY_MS, () => void check());
     const { state, tasksCount } = await look();
+    if (closed) return;
     note('periodic_health_check', overall, message ?? null, { uptime: uptime(), state, tasks_count: tasksCount });
     await write();
   }

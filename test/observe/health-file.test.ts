@@ -64,8 +64,11 @@ async function start(options: { path?: string } = {}) {
   const parts: Record<string, HealthReport['parts'][string]> = { journal: { status: 'ok' } };
   const file = createHealthFile({
     path,
-    report: async () => ({ status: 'ok', version: '1', uptime_s: 0, parts }),
-    isVital: (part) => part !== 'generator:spare',
+    report: async () => {
+      const states = Object.values(parts).map(({ status: one }) => one);
+      const worst = (['failed', 'degraded'] as const).find((one) => states.includes(one)) ?? 'ok';
+      return { status: worst, version: '1', uptime_s: 0, parts };
+    },
     tasks: async () => 3,
     clock,
     log: {
@@ -150,14 +153,6 @@ test('a fault shows at once, and is gone when it is over', async () => {
   expect(await until(({ overall_status: now }) => now === 'healthy')).not.toHaveProperty('message');
 });
 
-test('a generator that nobody relies on does not make the service ill', async () => {
-  const { parts, path, clock, until } = await start();
-  parts['generator:spare'] = { status: 'failed', reason: 'it has no key' };
-  await clock.advance(30_000);
-  await until(({ last_check }) => last_check === localTimestamp(clock.now()));
-  expect((await read(path)).overall_status).toBe('healthy');
-});
-
 test('a render that fails is an error among the checks, and counted; messages are counted too', async () => {
   const { file, until } = await start();
   file.onBusMessage({ direction: 'in', outcome: 'accepted' });
@@ -174,10 +169,13 @@ test('a render that fails is an error among the checks, and counted; messages ar
   });
 });
 
-test('a service that has stopped says so', async () => {
-  const { file, path } = await start();
+test('a service that has stopped says so, whatever was being looked at meanwhile', async () => {
+  const { file, path, parts } = await start();
+  parts.bus = { status: 'failed', reason: 'closed' };
+  file.refresh();
   await file.close();
-  const { checks, overall_status } = await read(path);
+  const { checks, overall_status, message } = await read(path);
+  expect(message).toBe('the server has stopped');
   expect(checks.slice(-2).map(({ name, status: one }) => [name, one])).toEqual([
     ['service_stop', 'healthy'],
     ['service_stopped', 'warning'],
