@@ -4,6 +4,8 @@ import { acceptanceOfJournal } from './journal-conformance/acceptance.ts';
 import { callsOfJournal } from './journal-conformance/calls.ts';
 import { eventsOfJournal } from './journal-conformance/events.ts';
 import { fallbacksOfJournal } from './journal-conformance/fallbacks.ts';
+import { forgettingOfJournal } from './journal-conformance/forgetting.ts';
+import { listsOfJournal } from './journal-conformance/lists.ts';
 import { operatorOfJournal } from './journal-conformance/operator.ts';
 import { queueOfJournal } from './journal-conformance/queue.ts';
 import { racesOfJournal } from './journal-conformance/races.ts';
@@ -34,5 +36,7 @@ export function journalConformance(name: string, open: OpenJournal): void {
     racesOfJournal(open);
     recoveryOfJournal(open);
     retentionOfJournal(open);
+    forgettingOfJournal(open);
+    listsOfJournal(open);
   });
 }
