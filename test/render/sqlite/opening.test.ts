@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { expect, it, onTestFinished } from 'vitest';
+import type { RenderFilters } from '../../../src/render/journal.ts';
 import { openSqliteJournal } from '../../../src/render/sqlite/journal.ts';
 import { MIGRATIONS } from '../../../src/render/sqlite/schema.ts';
 import { temporaryDir } from '../../helper.ts';
-import { AT, accept, expectCode, find } from '../journal-fixtures.ts';
+import { AT, accept, claim, expectCode, find, queuedWorks, recover, TIMEOUT } from '../journal-fixtures.ts';
 import { openJournal } from './open.ts';
 
 const IMAGE = 'a'.repeat(64);
@@ -99,6 +100,68 @@ it('a journal of the first version is brought forward, with what is in it', asyn
   const limits = { maxBytes: 10, targetBytes: 0, keepSince: AT };
   expect(await journal.evict({ limits, at: AT })).toEqual([]);
   expect(await journal.evict({ limits: { ...limits, keepSince: AT + 1 }, at: AT })).toHaveLength(1);
+});
+
+it('a journal of the second version is brought forward, with its renders, images and the order of its queue', async () => {
+  const dir = await temporaryDir();
+  const database = new DatabaseSync(join(dir, 'journal.db'));
+  database.exec(`${MIGRATIONS.slice(0, 2).join('')} PRAGMA user_version = 2`);
+  const work = database.prepare(
+    `INSERT INTO works (id, generator, status, priority, lane, attempts, spec, created_at)
+     VALUES (?, 'draw', ?, ?, ?, ?, '{"prompt":"a delta","numImages":1}', ?)`,
+  );
+  const render = database.prepare(
+    `INSERT INTO renders (id, owner, door, request_id, body_hash, work_id, status, generator, priority, timeout_ms,
+       request, ignored, created_at, started_at, finished_at)
+     VALUES (?, 'ann', 'rest', ?, 'body', ?, ?, 'draw', ?, 1000, ?, '["style"]', ?, ?, ?)`,
+  );
+  const add = (name: string, status: string, priority: number, request: object, times: (number | null)[]) => {
+    const attempts = times[0] === null ? 0 : 1;
+    work.run(`work ${name}`, status, priority, 1, attempts, AT);
+    const text = JSON.stringify({ prompt: `a ${name} delta`, ...request });
+    render.run(`id ${name}`, JSON.stringify(name), `work ${name}`, status, priority, text, AT, ...times);
+    if (attempts === 0) return;
+    const attempt = `INSERT INTO attempts (work_id, attempt, generator, started_at, ended_at, outcome, remote_id)
+      VALUES (?, 1, 'draw', ?, ?, ?, 'job-1')`;
+    database.prepare(attempt).run(`work ${name}`, ...times, times[1] === null ? null : status);
+  };
+  add('done', 'succeeded', 0, { era: 'modern', biome: 'coast' }, [AT + 1, AT + 2]);
+  add('failed', 'failed', 0, { era: 'modern' }, [AT + 1, AT + 2]);
+  add('late', 'queued', 0, {}, [null, null]);
+  add('later', 'queued', 0, {}, [null, null]);
+  add('urgent', 'queued', 5, {}, [null, null]);
+  add('running', 'running', 0, { era: 'ancient' }, [AT + 3, null]);
+  for (const [idx, imageId] of [IMAGE, 'b'.repeat(64)].entries()) {
+    database.prepare(`INSERT INTO images VALUES (?, 'png', 8, 8, 100, ?, ?, NULL)`).run(imageId, AT, AT);
+    database.prepare(`INSERT INTO render_images VALUES ('id done', ?, ?, ?)`).run(idx, imageId, 7 + idx);
+  }
+  database.close();
+
+  const { journal, reopen } = await openJournal(dir);
+  expect(await find(journal, 'done')).toMatchObject({
+    ...{ id: 'id done', status: 'succeeded', ignored: ['style'], cached: false, fallback: true },
+    ...{ queueTimeoutMs: 600_000, batchId: undefined, fallbackFrom: undefined, startedAt: AT + 1, finishedAt: AT + 2 },
+    images: [{ imageId: IMAGE, seed: 7 }, { seed: 8 }],
+    attempts: [{ outcome: 'succeeded', remoteId: 'job-1', costUsd: undefined }],
+  });
+  const listed = async (filters: RenderFilters) =>
+    (await journal.listRenders({ filters, limit: 9 })).renders.map(({ requestId }) => requestId);
+  expect(await listed({})).toEqual(['running', 'urgent', 'later', 'late', 'failed', 'done']);
+  expect(await listed({ era: 'modern' })).toEqual(['failed', 'done']);
+  expect(await listed({ era: 'ancient' })).toEqual(['running']);
+  expect(await listed({ biome: 'coast' })).toEqual(['done']);
+  expect(await listed({ text: 'failed del' })).toEqual(['failed']);
+  expect((await find(journal, 'late')).queuePosition).toBe(2);
+
+  await recover(journal, { at: AT + 10, steadyAt: AT + 10 });
+  const nextAt = { unstarted: TIMEOUT, started: TIMEOUT, at: AT, steadyAt: AT };
+  expect(await journal.expireQueued(nextAt)).toEqual({ expired: 0, nextAt: AT + 600_000 });
+  const claimed: string[] = [];
+  for (let left = 4; left > 0; left -= 1) claimed.push((await claim(journal)).workId);
+  expect(claimed).toEqual(['work urgent', 'work late', 'work later', 'work running']);
+  expect(await queuedWorks(journal)).toBe(0);
+  const later = await reopen();
+  expect((await find(later, 'done')).images).toHaveLength(2);
 });
 
 it('a journal of a newer version is refused and left as it is', async () => {
