@@ -72,14 +72,14 @@ export function createSubmitting(options: SubmittingOptions) {
     }
   }
 
-  async function prepareOne({ submissions, batchId }: Call, submission: Submission, index: number, hold: Hold) {
+  async function prepareOne({ batchId }: Call, submission: Submission, index: number, hold: Hold) {
     try {
       const render = { ...(await preparation.prepare(submission, hold)), batchId };
       refuseWhileOpen(render);
       await refreshShared(render);
       return render;
     } catch (error) {
-      throw submissions.length > 1 ? named(asAppError(error), index) : error;
+      throw batchId === undefined ? error : named(asAppError(error), index);
     }
   }
 
@@ -170,7 +170,7 @@ export function createSubmitting(options: SubmittingOptions) {
     if (outcome.on === 'idempotency_key') {
       return new AppError('idempotency_key_conflict', 'Idempotency-Key: it was used for another request before.');
     }
-    const path = renders.length > 1 ? `requests.${outcome.index}.request_id` : 'request_id';
+    const path = renders[outcome.index]?.batchId !== undefined ? `requests.${outcome.index}.request_id` : 'request_id';
     return new AppError('request_id_conflict', `${path}: another request was accepted under this id before.`, {
       issues: [{ path, message: 'belongs to another request' }],
     });
