@@ -58,12 +58,13 @@ const LIGHTNING = fal(
   ...['safety_checker_version', 'expand_prompt', 'preserve_aspect_ratio', 'crop_output', 'timeout'],
 );
 const SDXL = [
-  ...['steps', 'guidance_scale', 'strength', 'device', 'timeout'].map(
+  ...['steps', 'guidance_scale', 'strength', 'device', 'negative_prompt', 'timeout'].map(
     (key) => [key, renamed(`local_sdxl.${key}`)] as const,
   ),
   ['num_inference_steps', renamed('local_sdxl.steps')] as const,
   ...none('model', 'model_path', 'models_dir', 'width', 'height', 'dimensions', 'scheduler'),
-  ...none('compile_unet', 'warmup_on_start', 'controlnet_model', 'lora', 'vae', 'dtype', 'seed'),
+  ...none('compile_unet', 'warmup_on_start', 'controlnet_id', 'enable_xformers', 'enable_attention_slicing'),
+  ...none('scheduler_config', 'lora_strength', 'seed', 'ksampler_seed', 'prompt', 'strategy'),
 ];
 
 /** Experimance's sections and keys, where they are not ours as well; a section of its own alone has no part here. */
@@ -96,7 +97,17 @@ const SECTIONS: Readonly<Record<string, ReadonlyMap<string, Translate> | 'withou
     ['controlnet_id', renamed('vastai.controlnet')],
     ['cfg', renamed('vastai.guidance_scale')],
     ...none('strategy', 'output_dir', 'pre_warm', 'create_if_none', 'wait_for_ready', 'width', 'height', 'instance_id'),
-    ...none('use_karras_sigmas', 'disk_size', 'max_price', 'lora_strength', 'use_era_loras', 'provisioning_script'),
+    ...none(
+      'vastai_api_key',
+      'instance_timeout',
+      'pre_warm_timeout',
+      'use_karras_sigmas',
+      'disk_size',
+      'max_price',
+      'lora_strength',
+      'use_era_loras',
+      'provisioning_script',
+    ),
   ]),
   local_sdxl: new Map(SDXL),
   sdxl: new Map(SDXL),

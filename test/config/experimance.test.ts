@@ -20,6 +20,7 @@ model_name = "hyper"
 pre_warm = true
 create_if_none = true
 control_guidance_end = 0.8
+instance_timeout = 600
 [mock]
 use_existing_images = true
 existing_images_dir = "media/images/generated"
@@ -33,6 +34,8 @@ timeout = 120
 [local_sdxl]
 model = "https://example.org/model.safetensors"
 steps = 6
+negative_prompt = "blur"
+enable_xformers = true
 width = 1024
 warmup_on_start = true
 [mock]
@@ -66,7 +69,7 @@ test('a project’s image_server.toml loads, with one warning for what has no pa
   expect(config.bus).toMatchObject({ project: 'experimance', layout: 'worker' });
   expect(warnings.filter((line) => line.includes('[vastai]'))).toEqual([
     expect.stringMatching(
-      /^projects\/experimance\/image_server\.toml: .*\[vastai\] pre_warm, \[vastai\] create_if_none: /,
+      /^projects\/experimance\/image_server\.toml: .*\[vastai\] pre_warm, \[vastai\] create_if_none, \[vastai\] instance_timeout: /,
     ),
   ]);
 });
@@ -76,7 +79,7 @@ test('the project says whose messages are spoken', () => {
   const fire = loadConfig({ argv, env: { PROJECT_ENV: 'fire' }, cwd });
   expect(fire.config.bus.project).toBe('fire');
   expect(fire.config.mock.style).toBe('placeholder');
-  expect(fire.config.local_sdxl.steps).toBe(6);
+  expect(fire.config.local_sdxl).toMatchObject({ steps: 6, negative_prompt: 'blur' });
   expect(fire.warnings.filter((line) => line.includes('[audio_generator] enabled'))).toHaveLength(1);
   expect(loadConfig({ argv, env: { PROJECT_ENV: 'other' }, cwd }).config.bus.project).toBe('base');
   expect(loadConfig({ argv: [], env: { PROJECT_ENV: 'fire' }, cwd }).config.bus.project).toBe('fire');
