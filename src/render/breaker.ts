@@ -28,15 +28,19 @@ export interface Breaker {
   readonly state: BreakerState;
   /** Why it is not closed; public. */
   readonly reason: string | undefined;
-  /** Whether `admit` would throw now. */
-  readonly refuses: boolean;
-  /** Lets one work through, which must then be judged. Throws `generator_unavailable`, saying when to try again. */
-  admit(): void;
+  /** What `admit` would throw now: `generator_unavailable`, saying when to try again. */
+  readonly refusal: AppError | undefined;
+  /** Lets one work through, which must then be judged, once. Throws `refusal`. */
+  admit(): Admission;
+}
+
+/** One work that was let through, and what it tells about the generator. */
+export interface Admission {
   /** The work came out well. */
   succeed(): void;
   /** The work failed. */
   fail(error: AppError): void;
-  /** The work ended without telling anything about the generator. */
+  /** The work ended without telling anything. */
   abandon(): void;
 }
 
@@ -54,7 +58,8 @@ export function createBreaker({ generator, clock, onChange }: BreakerOptions): B
   let reason: string | undefined;
   let failures = 0;
   let openedAt = 0;
-  let trying = false;
+  /** The one that tries, while the circuit is half open. */
+  let trial: Admission | undefined;
 
   function become(next: BreakerState, why?: string): void {
     reason = why;
@@ -65,15 +70,41 @@ export function createBreaker({ generator, clock, onChange }: BreakerOptions): B
 
   function open(error: AppError): void {
     openedAt = clock.elapsed();
-    become('open', `It failed ${failures} times in a row, lastly as ${error.code}.`);
+    const inARow = failures === 1 ? '' : ` ${failures} times in a row, lastly`;
+    become('open', `It failed${inARow} as ${error.code}.`);
   }
 
   function leftMs(): number {
     return Math.max(0, OPEN_MS - (clock.elapsed() - openedAt));
   }
 
-  function isRefusing(): boolean {
-    return state !== 'closed' && (trying || leftMs() > 0);
+  function refusal(): AppError | undefined {
+    if (state === 'closed' || (trial === undefined && leftMs() === 0)) return undefined;
+    const message = `The generator ${generator} is left alone for a while. ${reason}`;
+    return new AppError('generator_unavailable', message, { retryAfterMs: Math.max(1000, leftMs()) });
+  }
+
+  /** What was let through before it opened may fail long afterwards; then only the one that tries decides. */
+  function createAdmission(): Admission {
+    const admission: Admission = {
+      succeed() {
+        endTrial();
+        failures = 0;
+        become('closed');
+      },
+      fail(error) {
+        const decides = state === 'closed' || trial === admission;
+        endTrial();
+        if (!decides || NOT_ITS_FAULT.has(error.code)) return;
+        failures += 1;
+        if (state !== 'closed' || failures >= FAILURES || OPENS_AT_ONCE.has(error.code)) open(error);
+      },
+      abandon: endTrial,
+    };
+    function endTrial(): void {
+      if (trial === admission) trial = undefined;
+    }
+    return admission;
   }
 
   return {
@@ -83,31 +114,18 @@ export function createBreaker({ generator, clock, onChange }: BreakerOptions): B
     get reason() {
       return reason;
     },
-    get refuses() {
-      return isRefusing();
+    get refusal() {
+      return refusal();
     },
     admit() {
-      if (isRefusing()) {
-        const message = `The generator ${generator} is left alone for a while. ${reason}`;
-        throw new AppError('generator_unavailable', message, { retryAfterMs: Math.max(1000, leftMs()) });
+      const refused = refusal();
+      if (refused !== undefined) throw refused;
+      const admission = createAdmission();
+      if (state !== 'closed') {
+        trial = admission;
+        become('half_open', reason);
       }
-      if (state === 'closed') return;
-      trying = true;
-      become('half_open', reason);
-    },
-    succeed() {
-      trying = false;
-      failures = 0;
-      become('closed');
-    },
-    fail(error) {
-      if (NOT_ITS_FAULT.has(error.code)) return this.abandon();
-      trying = false;
-      failures += 1;
-      if (state !== 'closed' || failures >= FAILURES || OPENS_AT_ONCE.has(error.code)) open(error);
-    },
-    abandon() {
-      trying = false;
+      return admission;
     },
   };
 }

@@ -27,7 +27,7 @@ export interface FallbackOptions {
   /** `[generator] fallback`, in its order. */
   readonly chain: readonly GeneratorChoice[];
   readonly generators: ReadonlyMap<string, ServedGenerator>;
-  breakerOf(generator: string): Pick<Breaker, 'refuses'> | undefined;
+  breakerOf(generator: string): Pick<Breaker, 'refusal'> | undefined;
 }
 
 /** Who may answer in the place of a generator that failed. */
@@ -42,15 +42,16 @@ export function createFallbacks({ chain, generators, breakerOf }: FallbackOption
     const { generator: name } = choice;
     if (name === NEAREST) return true;
     const abilities = abilitiesOf(choice);
-    if (abilities === undefined || breakerOf(name)?.refuses === true) return false;
+    if (abilities === undefined || breakerOf(name)?.refusal !== undefined) return false;
     const lacking = [...(abilities.capabilities.required ?? [])].some((field) => spec[SPEC_KEYS[field]] === undefined);
     const disabled = generators.get(name)?.generator.health().state === 'disabled';
     return !lacking && !disabled && abilities.capabilities.maxImages >= spec.numImages;
   }
 
   return {
-    /** Whether a request for this generator may be answered by another one. */
-    hasFor: (generator: string) => chain.some((choice) => choice.generator !== generator),
+    /** Whether this generator's work could be done by another one now. */
+    hasFor: (generator: string, spec: WorkSpec) =>
+      chain.some((choice) => choice.generator !== generator && canTake(choice, spec)),
 
     /** Those that may answer now, in the order of the chain. */
     candidates(error: AppError, spec: WorkSpec, tried: ReadonlySet<string>): GeneratorChoice[] {

@@ -2,7 +2,7 @@ import { AppError, asAppError } from '../errors.ts';
 import type { GeneratedImage, ImageGenerator, InputImage, Work } from '../generators/generator.ts';
 import type { Hold, ImageStore } from '../store/image-store.ts';
 import type { Images } from '../store/images.ts';
-import type { Breaker } from './breaker.ts';
+import type { Admission, Breaker } from './breaker.ts';
 import type { Clock } from './clock.ts';
 import type { Endings } from './endings.ts';
 import { STORAGE_RETRY_MS } from './endings.ts';
@@ -127,36 +127,43 @@ export function createPerformer(options: PerformerOptions): Perform {
     // What was submitted before is paid before.
     const release = work.remoteId === undefined ? await by.purse.admit() : () => undefined;
     try {
-      breaker.admit();
+      const admission = breaker.admit();
       work.drawingStartedAt = clock.elapsed();
-      return await judged(by, work, () => generator.generate(input, hooksOf(by, work)), input.numImages);
+      const generate = () => generator.generate(input, hooksOf(by, work));
+      return await judged(admission, by, work, generate, input.numImages);
     } finally {
       release();
     }
   }
 
-  async function judged(by: Performing, work: RunningWork, generate: () => Promise<GeneratedImage[]>, count: number) {
-    const { breaker } = by;
+  async function judged(
+    admission: Admission,
+    by: Performing,
+    work: RunningWork,
+    generate: () => Promise<GeneratedImage[]>,
+    count: number,
+  ) {
     try {
       const generated = await generate();
       if (generated.length !== count) {
         throw new AppError('generator_failed', `The generator made ${generated.length} of ${count} images.`);
       }
-      breaker.succeed();
+      admission.succeed();
       return generated;
     } catch (error) {
-      judge(by, work, asAppError(error));
+      judge(admission, by, work, asAppError(error));
       throw error;
     }
   }
 
   /** A stop tells nothing about the generator, unless it let its own time pass. */
-  function judge({ breaker, pace, timeoutMs }: Performing, work: RunningWork, error: AppError): void {
+  function judge(admission: Admission, { pace, timeoutMs }: Performing, work: RunningWork, error: AppError): void {
     if (error.code === 'upstream_rate_limited') pace.hold(error.retryAfterMs ?? 0);
     const { aborted, reason } = work.abort.signal;
-    if (!aborted) breaker.fail(error);
-    else if (asAppError(reason).code === 'render_timeout' && work.ranMs >= timeoutMs) breaker.fail(asAppError(reason));
-    else breaker.abandon();
+    const timedOut = asAppError(reason).code === 'render_timeout' && work.ranMs >= timeoutMs;
+    if (!aborted) admission.fail(error);
+    else if (timedOut) admission.fail(asAppError(reason));
+    else admission.abandon();
   }
 
   function hooksOf({ purse }: Performing, work: RunningWork) {

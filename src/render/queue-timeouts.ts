@@ -41,6 +41,7 @@ export function createQueueTimeouts({ journal, clock, steadyNow, log }: QueueTim
   }
 
   async function look(): Promise<void> {
+    next?.cancel();
     next = undefined;
     try {
       const { expired, nextAt } = await journal.expireQueued({

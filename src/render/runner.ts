@@ -5,7 +5,7 @@ import { createBreaker } from './breaker.ts';
 import type { EndingOptions } from './endings.ts';
 import { createEndings, STORAGE_RETRY_MS } from './endings.ts';
 import { createFallbacks } from './fallbacks.ts';
-import type { ClaimedWork, Waiter } from './journal.ts';
+import type { ClaimedWork, Waiter, WorkSpec } from './journal.ts';
 import type { Pace } from './pace.ts';
 import { createPace } from './pace.ts';
 import type { PerformerOptions } from './performer.ts';
@@ -50,8 +50,8 @@ export interface Runner {
   breakerOf(generator: string): Breaker | undefined;
   /** Works that a generator may be given at once; infinite without a limit. */
   tokensOf(generator: string): number;
-  /** Whether a request for this generator may be answered by another one. */
-  hasFallbackFor(generator: string): boolean;
+  /** Whether this generator's work could be done by another one now. */
+  hasFallbackFor(generator: string, spec: WorkSpec): boolean;
   /** How many works of a generator run, and how long one took lately (ms; undefined before the first). */
   statsOf(generator: string): { running: number; meanMs: number | undefined; concurrency: number };
   /** Takes no more work; after `graceMs` hands back what still runs. Resolves when nothing runs. */
@@ -144,7 +144,8 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
 
   async function run(lane: Lane, work: RunningWork): Promise<void> {
     await perform(lane, work);
-    running.delete(work.claimed.workId);
+    // A fallback may have taken it up by now: then the entry is that one's.
+    if (running.get(work.claimed.workId) === work) running.delete(work.claimed.workId);
     free(lane);
     void take(lane);
   }

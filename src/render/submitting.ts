@@ -75,8 +75,7 @@ export function createSubmitting(options: SubmittingOptions) {
   async function prepareOne({ batchId }: Call, submission: Submission, index: number, hold: Hold) {
     try {
       const render = { ...(await preparation.prepare(submission, hold)), batchId };
-      refuseWhileOpen(render);
-      await refreshShared(render);
+      if (!(await hasStored(render))) refuseWhileOpen(render);
       return render;
     } catch (error) {
       throw batchId === undefined ? error : named(asAppError(error), index);
@@ -84,21 +83,24 @@ export function createSubmitting(options: SubmittingOptions) {
   }
 
   /** As long as a generator is left alone, only its fallbacks could answer. */
-  function refuseWhileOpen({ generator, fallback }: NewRender): void {
+  function refuseWhileOpen({ generator, fallback, spec }: NewRender): void {
     const breaker = runner.breakerOf(generator);
-    if (breaker?.refuses !== true || breaker.state !== 'open') return;
-    if (fallback && runner.hasFallbackFor(generator)) return;
-    const message = `The generator ${generator} is left alone for a while. ${breaker.reason ?? ''}`.trim();
-    throw new AppError('generator_unavailable', message);
+    if (breaker?.refusal === undefined || breaker.state !== 'open') return;
+    if (fallback && runner.hasFallbackFor(generator, spec)) return;
+    throw breaker.refusal;
   }
 
-  /** Stored images answer only while their files are there, and anybody may have deleted those. */
-  async function refreshShared({ cacheKey, useCache, createdAt: at }: NewRender): Promise<void> {
-    if (cacheKey === undefined || !useCache) return;
+  /**
+   * Whether stored images will answer. They do so only while their files are there, and anybody may have deleted those:
+   * what is gone is noted.
+   */
+  async function hasStored({ cacheKey, useCache, createdAt: at }: NewRender): Promise<boolean> {
+    if (cacheKey === undefined || !useCache) return false;
     const images = await journal.findShared({ cacheKey });
     const there = await Promise.all(images.map(({ imageId, format }) => store.has(imageId, format)));
     const lost = images.filter((_, index) => there[index] === false).map(({ imageId }) => imageId);
     if (lost.length > 0) await journal.lose({ imageIds: lost, at });
+    return images.length > 0 && lost.length === 0;
   }
 
   /** The renders that the call, or the ids in it, stand for already, if they are the same requests. */
