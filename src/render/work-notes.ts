@@ -32,7 +32,8 @@ interface Made {
 /** Notes beside the images of what works have made, for the moment until the journal has it. */
 export interface WorkNotes {
   keep(workId: string, made: Made): Promise<void>;
-  forget(workId: string): Promise<void>;
+  /** Without an id, all. */
+  forget(workId?: string): Promise<void>;
   /**
    * At start: ends the works in the journal that had made everything when the process died, so that nothing is drawn
    * or paid again. Resolves with their number.
@@ -50,28 +51,40 @@ export interface WorkNotesOptions {
 
 /** Creates the notes. They need not survive a power cut: then the work is done again. */
 export function createWorkNotes({ journal, store, clock, log }: WorkNotesOptions): WorkNotes {
+  /** Undefined also when it cannot be found out: then the work is done again. */
   async function madeBy(workId: string): Promise<Made | undefined> {
+    try {
+      return await readMade(workId);
+    } catch (error) {
+      log.warn({ err: error, work_id: workId }, 'a note of what was made could not be read');
+      return undefined;
+    }
+  }
+
+  async function readMade(workId: string): Promise<Made | undefined> {
     const note = madeSchema.safeParse(await store.readNote(workId));
     if (!note.success) return undefined;
     for (const { imageId: id, format } of note.data.images) if (!(await store.has(id, format))) return undefined;
     return note.data;
   }
 
+  async function forget(workId?: string): Promise<void> {
+    try {
+      await store.removeNotes(workId);
+    } catch (error) {
+      log.warn({ err: error, work_id: workId }, 'a note of what was made could not be removed');
+    }
+  }
+
   return {
+    forget,
+
     async keep(workId, made) {
       try {
         await store.writeNote(workId, made);
       } catch (error) {
         // The render stands without it.
         log.warn({ err: error, work_id: workId }, 'a note of what is made could not be written');
-      }
-    },
-
-    async forget(workId) {
-      try {
-        await store.removeNotes(workId);
-      } catch (error) {
-        log.warn({ err: error, work_id: workId }, 'a note of what was made could not be removed');
       }
     },
 
@@ -84,7 +97,7 @@ export function createWorkNotes({ journal, store, clock, log }: WorkNotesOptions
         await journal.finish({ workId, attempt, result: { kind: 'succeeded', ...made }, ranMs, at: clock.now() });
         adopted += 1;
       }
-      await store.removeNotes();
+      await forget();
       return adopted;
     },
   };

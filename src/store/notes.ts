@@ -54,11 +54,13 @@ export function createNotes(dir: string) {
     async remove(name?: string): Promise<void> {
       try {
         if (name !== undefined) return await rm(pathOf(name), { force: true });
-        const names = await readdir(dir).catch((error: unknown) => {
+        const found = await readdir(dir, { withFileTypes: true }).catch((error: unknown) => {
           if (hasCode(error, 'ENOENT')) return [];
           throw error;
         });
-        await Promise.all(names.map((each) => rm(join(dir, each), { force: true })));
+        // What is no note was put there by somebody else.
+        const ours = found.filter((entry) => entry.isFile() && /\.json(\.part)?$/.test(entry.name));
+        await Promise.all(ours.map(({ name: each }) => rm(join(dir, each), { force: true })));
       } catch (error) {
         throw storageError(error);
       }
