@@ -36,6 +36,13 @@ describe('the manual clock', () => {
     expect([clock.now(), clock.elapsed()]).toEqual([1250, 250]);
   });
 
+  it('can have its wall time set, and no time passes', async () => {
+    const clock = new ManualClock(1000);
+    clock.after(10, () => expect.unreachable());
+    clock.jump(-500);
+    expect([clock.now(), clock.elapsed(), clock.pending]).toEqual([500, 0, 1]);
+  });
+
   it('runs until a promise is settled, past timers that are set after other waits', async () => {
     const clock = new ManualClock();
     const wait = (ms: number) => new Promise<void>((resolve) => clock.after(ms, resolve));

@@ -9,7 +9,7 @@ interface Timer {
 export class ManualClock implements Clock {
   #timers: Timer[] = [];
   #elapsed = 0;
-  readonly #startedAt: number;
+  #startedAt: number;
   #timerAdded = Promise.withResolvers<void>();
 
   /** `startedAt`: ms since 1970. */
@@ -49,6 +49,11 @@ export class ManualClock implements Clock {
     }
     this.#elapsed = end;
     await settle();
+  }
+
+  /** Sets the wall clock forward, or back, by `ms`; no time passes. */
+  jump(ms: number): void {
+    this.#startedAt += ms;
   }
 
   /** Resolves when a timer is pending. */
