@@ -66,8 +66,7 @@ export function createEndings(options: EndingOptions) {
     await persist('the end of an attempt', work.context, () => journal.endAttempt(call));
   }
 
-  /** Says whether the result counted, or all had left before. */
-  async function finish(work: RunningWork, result: WorkResult): Promise<boolean> {
+  async function finish(work: RunningWork, result: WorkResult): Promise<Written> {
     const call = { ...standing(work), result };
     const ended = await persist('the end of a render', work.context, () => journal.finish(call));
     if (ended === undefined && result.kind === 'succeeded' && !options.stopping()) {
@@ -79,7 +78,8 @@ export function createEndings(options: EndingOptions) {
       const outcome = result.kind === 'succeeded' ? stoppedOutcome(work.abort.signal.reason, work) : 'failed';
       await endAttempt(work, outcome);
     }
-    return ended !== undefined && ended.settled.length > 0;
+    if (ended === undefined) return 'unwritten';
+    return ended.settled.length > 0 ? 'counts' : 'late';
   }
 
   /** Has another generator answer, or fails for all who wait. */
@@ -122,11 +122,12 @@ export function createEndings(options: EndingOptions) {
     const images = Array.from({ length: numImages }, (_, at) => there[at % there.length]).filter(
       (one) => one !== undefined,
     );
-    return finish(work, {
+    const written = await finish(work, {
       kind: 'substituted',
       by: NEAREST,
       ...{ images, error: error.toPublic(), outcome: failedOutcome(error) },
     });
+    return written === 'counts';
   }
 
   return {
@@ -170,6 +171,9 @@ export function createEndings(options: EndingOptions) {
   };
 }
 
+/** What became of a work's end: it is the end of a render at least, all had left before, or it is not in the journal. */
+export type Written = 'counts' | 'late' | 'unwritten';
+
 /** The endings of `createEndings`. */
 export type Endings = ReturnType<typeof createEndings>;
 
@@ -180,5 +184,7 @@ function failedOutcome({ code }: AppError): AttemptOutcome {
 /** How an attempt ended that was stopped for this reason. */
 function stoppedOutcome(reason: unknown, { detached }: RunningWork): AttemptOutcome {
   if (detached) return 'detached';
-  return asAppError(reason).code === 'render_timeout' ? 'timeout' : 'cancelled';
+  const { code } = asAppError(reason);
+  if (code === 'render_timeout') return 'timeout';
+  return ['storage_full', 'storage_failed'].includes(code) ? 'failed' : 'cancelled';
 }

@@ -1,5 +1,5 @@
 import { AppError, asAppError } from '../errors.ts';
-import type { GeneratedImage, ImageGenerator, InputImage, Work } from '../generators/generator.ts';
+import type { GeneratedImage, GenerateHooks, ImageGenerator, InputImage, Work } from '../generators/generator.ts';
 import type { Hold, ImageStore } from '../store/image-store.ts';
 import type { Images } from '../store/images.ts';
 import type { Admission, Breaker } from './breaker.ts';
@@ -11,12 +11,13 @@ import type { Journal, RenderImage, WorkSpec } from './journal.ts';
 import type { Logger } from './logger.ts';
 import type { Pace } from './pace.ts';
 import { pause } from './pause.ts';
-import type { Progress } from './present.ts';
 import type { Purse } from './purse.ts';
 import { retryDelay } from './retries.ts';
 import type { RunningWork } from './running.ts';
 import type { StorageGate } from './storage-gate.ts';
 import type { WorkNotes } from './work-notes.ts';
+
+type DrawingProgress = Parameters<GenerateHooks['onProgress']>[0];
 
 /** Options of `createPerformer`. */
 export interface PerformerOptions {
@@ -70,8 +71,10 @@ export function createPerformer(options: PerformerOptions): Perform {
   async function attempt(by: Performing, work: RunningWork, hold: Hold): Promise<boolean> {
     try {
       const made = await render(by, work, hold);
-      if (await endings.succeed(work, made)) await pointLatestAt(made.images.at(-1), work);
-      await notes.forget(work.claimed.workId);
+      const written = await endings.succeed(work, made);
+      if (written === 'counts') await pointLatestAt(made.images.at(-1), work);
+      // The next start needs the note of what the journal does not have.
+      if (written !== 'unwritten') await notes.forget(work.claimed.workId);
       return false;
     } catch (error) {
       if (!work.abort.signal.aborted) return await retry(by, work, asAppError(error));
@@ -91,8 +94,7 @@ export function createPerformer(options: PerformerOptions): Perform {
       return false;
     }
     await endings.failAttempt(work, error);
-    work.progress = undefined;
-    work.remoteId = undefined;
+    work.forgetAttempt();
     await pause(clock, Math.max(delayMs, pace.waitMs()), signal);
     if (!signal.aborted) {
       pace.take();
@@ -110,10 +112,8 @@ export function createPerformer(options: PerformerOptions): Perform {
     const drawn = clock.elapsed();
     throwIfNobodyWaits(abort.signal);
     const stored: RenderImage[] = [];
-    for (const image of generated) {
-      stored.push(await keep(image, work, hold));
-      throwIfNobodyWaits(abort.signal);
-    }
+    // All or none, whoever leaves meanwhile: only what the journal hears of is ever removed.
+    for (const image of generated) stored.push(await keep(image, work, hold));
     const renderMs = drawn - work.drawingStartedAt;
     options.onDrawn(claimed.generator, renderMs);
     const made = { images: stored, renderMs: tenths(renderMs), storeMs: tenths(clock.elapsed() - drawn) };
@@ -171,18 +171,21 @@ export function createPerformer(options: PerformerOptions): Perform {
     const { workId } = claimed;
     // Later attempts must not be mistaken for this one.
     const { attempt } = work;
+    const isCurrent = () => work.attempt === attempt && !work.isOver;
     return {
       signal: abort.signal,
-      onProgress: (progress: Progress) => report(work, progress),
+      onProgress: (progress: DrawingProgress) => {
+        if (isCurrent() && !abort.signal.aborted) report(work, progress);
+      },
       wantsPreview: () => false,
       onPreview: () => undefined,
       remoteId: work.remoteId,
       onRemoteId: async (remoteId: string) => {
         await journal.noteRemoteId({ workId, attempt, remoteId });
-        work.remoteId = remoteId;
+        if (isCurrent()) work.remoteId = remoteId;
       },
       onDetached: () => {
-        work.detached = true;
+        if (isCurrent()) work.detached = true;
       },
       onCost: (costUsd: number) => {
         purse.paid(costUsd);
@@ -240,11 +243,10 @@ export function createPerformer(options: PerformerOptions): Perform {
     }
   }
 
-  function report(work: RunningWork, { etaMs, ...progress }: Progress & { readonly etaMs?: number | undefined }): void {
-    if (work.abort.signal.aborted) return;
-    work.progress = progress;
-    const elapsedMs = clock.elapsed() - work.drawingStartedAt;
-    const eta_ms = Math.round(etaMs ?? (elapsedMs / progress.step) * (progress.steps - progress.step));
+  function report(work: RunningWork, { step, steps, etaMs }: DrawingProgress): void {
+    work.progress = { step, steps };
+    const meanMs = (clock.elapsed() - work.drawingStartedAt) / step;
+    const eta_ms = Math.round(etaMs ?? meanMs * (steps - step));
     for (const { renderId, requestId } of work.waiters) {
       hub.progress({
         type: 'RenderProgress',
@@ -252,8 +254,9 @@ export function createPerformer(options: PerformerOptions): Perform {
         render_id: renderId,
         request_id: requestId,
         generator: work.claimed.generator,
-        ...progress,
-        fraction: progress.step / progress.steps,
+        step,
+        steps,
+        fraction: step / steps,
         eta_ms,
       });
     }

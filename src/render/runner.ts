@@ -15,6 +15,9 @@ import type { Purse } from './purse.ts';
 import { createPurse } from './purse.ts';
 import { RunningWork } from './running.ts';
 
+/** How many ends of renders are remembered: more than can come before an answer that they overtook. */
+const MOST_ENDED = 10_000;
+
 /** How long a generator may take to stop once the grace is over, in ms. What then still runs is left to recovery. */
 const STOP_MS = 2000;
 
@@ -78,6 +81,8 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
   const running = new Map<string, RunningWork>();
   /** Why work was given up whose claim had been committed but not answered yet: there was nothing to stop then. */
   const stoppedEarly = new Map<string, AppError>();
+  /** Ends of late: events come before the answer that says who waits. */
+  const ended = new Set<string>();
   const finished = new Set<() => void>();
   let claiming = 0;
   let draining = false;
@@ -96,8 +101,15 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
   // Whoever has an end of its own waits no longer, while the others go on.
   parts.hub.subscribe(({ event }) => {
     if (event.type !== 'RenderCancelled' && event.type !== 'RenderFailed') return;
+    remember(event.render_id);
     for (const work of running.values()) work.leave(event.render_id);
   });
+
+  function remember(renderId: string): void {
+    ended.add(renderId);
+    const [oldest] = ended;
+    if (ended.size > MOST_ENDED && oldest !== undefined) ended.delete(oldest);
+  }
 
   function createLane(name: string, served: ServedGenerator): Lane {
     const onChange = (state: BreakerState, reason: string | undefined) => {
@@ -179,6 +191,7 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
 
   function register(claimed: ClaimedWork): RunningWork {
     const work = new RunningWork(claimed, clock, (expired, waiter) => void endings.expire(expired, waiter));
+    for (const { renderId } of claimed.waiters) if (ended.has(renderId)) work.leave(renderId);
     const reason = stoppedEarly.get(claimed.workId) ?? (draining ? stopping() : undefined);
     if (reason !== undefined) work.abort.abort(reason);
     running.set(claimed.workId, work);
@@ -221,7 +234,9 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
       for (const name of lanes.keys()) wake(name);
     },
     stop,
-    join: (workId, waiter) => running.get(workId)?.join(waiter),
+    join(workId, waiter) {
+      if (!ended.has(waiter.renderId)) running.get(workId)?.join(waiter);
+    },
     progressOf: (workId) => running.get(workId)?.progress,
     healthOf,
     breakerOf: (name) => lanes.get(name)?.breaker,

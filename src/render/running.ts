@@ -33,6 +33,7 @@ export class RunningWork {
   readonly #expire: (work: RunningWork, waiter: Waiter) => void;
   readonly #waiting = new Map<string, WaitingRender>();
   readonly #over = Promise.withResolvers<void>();
+  #isOver = false;
 
   /** `expire` is called when the time of a waiter is over. */
   constructor(claimed: ClaimedWork, clock: Clock, expire: (work: RunningWork, waiter: Waiter) => void) {
@@ -65,6 +66,13 @@ export class RunningWork {
     return [...this.#waiting.values()].map(({ waiter }) => waiter);
   }
 
+  /** What the attempt has told is not the next one's. */
+  forgetAttempt(): void {
+    this.progress = undefined;
+    this.remoteId = undefined;
+    this.detached = false;
+  }
+
   /** How long the attempt has taken, in ms. */
   get ranMs(): number {
     return this.#clock.elapsed() - this.attemptStartedAt;
@@ -90,10 +98,15 @@ export class RunningWork {
     return this.#over.promise;
   }
 
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   /** Says that nothing of it runs any more. */
   end(): void {
     for (const { cancelTimer } of this.#waiting.values()) cancelTimer();
     this.#waiting.clear();
+    this.#isOver = true;
     this.#over.resolve();
   }
 

@@ -8,7 +8,7 @@ export interface Waits {
    * listening has begun, so that an end in between is not missed.
    */
   until(renderId: string, ms: number, isOver: () => Promise<boolean>, signal?: AbortSignal): Promise<void>;
-  /** Ends every wait. */
+  /** Ends every wait, also those that begin later. */
   endAll(): void;
 }
 
@@ -16,6 +16,7 @@ export interface Waits {
 export function createWaits({ hub, clock }: { hub: Pick<Hub, 'subscribe'>; clock: Pick<Clock, 'after'> }): Waits {
   /** How to end each wait at once. */
   const waits = new Set<() => void>();
+  let ended = false;
   return {
     async until(renderId, ms, isOver, signal) {
       const over = Promise.withResolvers<void>();
@@ -27,7 +28,7 @@ export function createWaits({ hub, clock }: { hub: Pick<Hub, 'subscribe'>; clock
       waits.add(leave);
       signal?.addEventListener('abort', leave);
       try {
-        if (!(await isOver()) && signal?.aborted !== true) await over.promise;
+        if (!(await isOver()) && signal?.aborted !== true && !ended) await over.promise;
       } finally {
         unsubscribe();
         cancelTimer();
@@ -37,6 +38,7 @@ export function createWaits({ hub, clock }: { hub: Pick<Hub, 'subscribe'>; clock
     },
 
     endAll() {
+      ended = true;
       for (const end of waits) end();
     },
   };

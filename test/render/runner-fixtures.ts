@@ -1,5 +1,6 @@
 import { onTestFinished } from 'vitest';
 import type { ServedGenerator } from '../../src/generators/generator.ts';
+import { createSteadyTime } from '../../src/render/clock.ts';
 import { createHub } from '../../src/render/hub.ts';
 import type { Journal, RenderRecord } from '../../src/render/journal.ts';
 import type { Runner } from '../../src/render/runner.ts';
@@ -91,7 +92,7 @@ export async function startRunner({ concurrency = 1, ...changes }: RunnerChanges
     random: () => 1,
     onState: (name, { state }) => void states.push(`${name} ${state}`),
     onPassed: () => undefined,
-    steadyNow: clock.now.bind(clock),
+    steadyNow: createSteadyTime(clock),
     notes: createWorkNotes({ journal, store, clock, log }),
     journal: changes.journal?.(journal) ?? journal,
     store: kept,
