@@ -127,6 +127,7 @@ export function createPerformer(options: PerformerOptions): Perform {
     // What was submitted before is paid before.
     const release = work.remoteId === undefined ? await by.purse.admit() : () => undefined;
     try {
+      work.abort.signal.throwIfAborted();
       const admission = breaker.admit();
       work.drawingStartedAt = clock.elapsed();
       const generate = () => generator.generate(input, hooksOf(by, work));
