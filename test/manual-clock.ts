@@ -23,7 +23,7 @@ export class ManualClock implements Clock {
   }
 
   now(): number {
-    return this.#startedAt + this.#elapsed;
+    return Math.floor(this.#startedAt + this.#elapsed);
   }
 
   elapsed(): number {

@@ -112,12 +112,8 @@ export function createEndings(options: EndingOptions) {
 
   /** A wall must never be blank: what was drawn for the nearest place and words. */
   async function answerWithNearest(work: RunningWork, error: AppError): Promise<boolean> {
-    const { era, biome, prompt, numImages } = work.claimed.spec;
-    const found = await persist('the look for the nearest image', work.context, () =>
-      journal.findNearest({ era, biome, prompt, limit: numImages * 4 }),
-    );
-    const there: RenderImage[] = [];
-    for (const image of found ?? []) if (await store.has(image.imageId, image.format)) there.push(image);
+    const { numImages } = work.claimed.spec;
+    const there = await findNearest(work);
     if (there.length === 0) return false;
     const images = Array.from({ length: numImages }, (_, at) => there[at % there.length]).filter(
       (one) => one !== undefined,
@@ -128,6 +124,35 @@ export function createEndings(options: EndingOptions) {
       ...{ images, error: error.toPublic(), outcome: failedOutcome(error) },
     });
     return written === 'counts';
+  }
+
+  /** Images whose files are there. What is gone is noted, so that another look finds what is next. */
+  async function findNearest({ claimed, context }: RunningWork): Promise<RenderImage[]> {
+    const { era, biome, prompt, numImages } = claimed.spec;
+    for (;;) {
+      const found = await persist('the look for the nearest image', context, () =>
+        journal.findNearest({ era, biome, prompt, limit: numImages * 4 }),
+      );
+      if (found === undefined) return [];
+      const states = await Promise.all(found.map((image) => stateOf(image, context)));
+      const there = found.filter((_, at) => states[at] === 'there');
+      const gone = found.filter((_, at) => states[at] === 'gone').map(({ imageId }) => imageId);
+      if (there.length > 0 || gone.length === 0) return there;
+      const noted = await persist('the loss of images', context, async () => {
+        await journal.lose({ imageIds: gone, at: clock.now() });
+        return true;
+      });
+      if (noted !== true) return [];
+    }
+  }
+
+  async function stateOf({ imageId, format }: RenderImage, context: object): Promise<'there' | 'gone' | 'unknown'> {
+    try {
+      return (await store.has(imageId, format)) ? 'there' : 'gone';
+    } catch (error) {
+      log.warn({ ...context, err: error, image_id: imageId }, 'a stored image could not be looked for');
+      return 'unknown';
+    }
   }
 
   return {

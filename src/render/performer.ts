@@ -34,6 +34,8 @@ export interface PerformerOptions {
   readonly retries: number;
   /** From 0 to 1; default `Math.random`. */
   readonly random?: () => number;
+  /** Hears that a work waits for its next attempt: nothing of it runs meanwhile. */
+  onPause(work: RunningWork): void;
   /** Hears how long a generator drew all images of a work, in ms. */
   onDrawn(generator: string, ms: number): void;
 }
@@ -88,14 +90,19 @@ export function createPerformer(options: PerformerOptions): Perform {
     const { signal } = work.abort;
     work.failures += 1;
     log.error({ ...work.context, code: error.code, err: error }, 'the attempt failed');
-    const delayMs = retryDelay(error, { failures: work.failures, retries, leftMs: work.leftMs, random });
-    if (delayMs === undefined) {
+    const { failures, leftMs } = work;
+    const delayMs = retryDelay(error, { failures, retries, leftMs, random });
+    const pauseMs = Math.max(delayMs ?? 0, pace.waitMs());
+    if (delayMs === undefined || pauseMs >= leftMs) {
       await endings.giveUp(work, error);
       return false;
     }
     await endings.failAttempt(work, error);
     work.forgetAttempt();
-    await pause(clock, Math.max(delayMs, pace.waitMs()), signal);
+    work.isPausing = true;
+    options.onPause(work);
+    await pause(clock, pauseMs, signal);
+    work.isPausing = false;
     if (!signal.aborted) {
       pace.take();
       return await endings.begin(work);

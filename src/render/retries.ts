@@ -34,6 +34,6 @@ export interface RetryOptions {
 export function retryDelay(error: AppError, { failures, retries, leftMs, random }: RetryOptions): number | undefined {
   if (!error.retryable || LATER.has(error.code) || failures > retries) return undefined;
   const backOffMs = Math.min(MAX_MS, BASE_MS * 2 ** (failures - 1));
-  const delayMs = Math.max(backOffMs * (0.5 + random() / 2), error.retryAfterMs ?? 0);
+  const delayMs = Math.ceil(Math.max(backOffMs * (0.5 + random() / 2), error.retryAfterMs ?? 0));
   return delayMs < leftMs ? delayMs : undefined;
 }

@@ -23,7 +23,7 @@ const STOP_MS = 2000;
 
 /** Options of `createRunner`. */
 export interface RunnerOptions
-  extends Omit<PerformerOptions, 'endings' | 'onDrawn'>,
+  extends Omit<PerformerOptions, 'endings' | 'onDrawn' | 'onPause'>,
     Omit<EndingOptions, 'fallbacks' | 'stopping' | 'stop' | 'onPassed' | 'store'> {
   readonly generators: ReadonlyMap<string, ServedGenerator>;
   /** `[generator] fallback`. */
@@ -97,7 +97,7 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
       wake(name);
     },
   });
-  const perform = createPerformer({ ...parts, endings, onDrawn });
+  const perform = createPerformer({ ...parts, endings, onDrawn, onPause });
   // Whoever has an end of its own waits no longer, while the others go on.
   parts.hub.subscribe(({ event }) => {
     if (event.type !== 'RenderCancelled' && event.type !== 'RenderFailed') return;
@@ -165,6 +165,11 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
   function onDrawn(generator: string, ms: number): void {
     const lane = lanes.get(generator);
     if (lane !== undefined) lane.meanMs = lane.meanMs === undefined ? ms : 0.8 * lane.meanMs + 0.2 * ms;
+  }
+
+  /** A server that stops does not wait for what only waits. */
+  function onPause(work: RunningWork): void {
+    if (draining && work.isPausing) work.abort.abort(stopping());
   }
 
   function free(lane: Lane): void {
@@ -255,6 +260,7 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
         if ([...lanes.values()].every(({ active }) => active === 0)) idle.resolve();
       };
       finished.add(check);
+      for (const work of running.values()) onPause(work);
       const handBack = () => {
         for (const work of running.values()) work.abort.abort(stopping());
       };

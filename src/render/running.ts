@@ -26,6 +26,8 @@ export class RunningWork {
   remoteId: string | undefined;
   /** Whether the provider may go on although the attempt has ended. */
   detached = false;
+  /** Whether it waits for its next attempt. */
+  isPausing = false;
   /** What the storage is in trouble with, while the result waits for it. */
   storageTrouble: AppError | undefined;
 

@@ -93,7 +93,7 @@ export async function startRunner({ concurrency = 1, ...changes }: RunnerChanges
     onState: (name, { state }) => void states.push(`${name} ${state}`),
     onPassed: () => undefined,
     steadyNow: createSteadyTime(clock),
-    notes: createWorkNotes({ journal, store, clock, log }),
+    notes: createWorkNotes({ journal, store: changes.store?.(store) ?? store, clock, log }),
     journal: changes.journal?.(journal) ?? journal,
     store: kept,
     storage,
