@@ -52,6 +52,11 @@ export function sharingOfJournal(open: OpenJournal): void {
       expect((await find(journal, first.render.id)).queuePosition).toBe(1);
       expect((await find(journal, filler.id)).queuePosition).toBe(2);
       expect(await queuedWorks(journal)).toBe(2);
+      // One who is in no hurry holds nobody up.
+      const patient = await ask(journal, { priority: -5 });
+      expect(patient.render.queuePosition).toBe(1);
+      await leave(journal, patient.render.id);
+      expect((await find(journal, first.render.id)).queuePosition).toBe(1);
 
       expect(await leave(journal, urgent.render.id)).toEqual({ settled: true, stoppedWork: undefined });
       expect((await find(journal, first.render.id)).queuePosition).toBe(2);
@@ -216,6 +221,20 @@ export function sharingOfJournal(open: OpenJournal): void {
       expect(taken).toMatchObject({ cache: 'joined', stoppedWork: [], render: { status: 'running', workId } });
       expect(await find(journal, older.id)).toMatchObject({ status: 'cancelled', error: { code: 'superseded' } });
       expect((await journal.finish({ workId, attempt, result: drawn('a'), at: AT })).settled).toEqual([newer.id]);
+    });
+
+    it('takes equal work that waits over, which keeps its place in the queue', async () => {
+      const { journal } = await open();
+      const { render: older } = await ask(journal);
+      await accept(journal, { owner: 'bob' });
+      const renders = [newRender({ cacheKey: KEY, clearQueue: true }), newRender({ clearQueue: true })];
+      expect(await journal.accept({ renders, maxQueued: 2 })).toEqual({ kind: 'full', queued: 2 });
+      expect(await journal.accept({ renders, maxQueued: 3 })).toMatchObject({
+        stoppedWork: [],
+        renders: [{ cache: 'joined', render: { workId: older.workId, queuePosition: 1 } }, { cache: 'bypass' }],
+      });
+      expect((await find(journal, older.id)).status).toBe('cancelled');
+      expect(await queuedWorks(journal)).toBe(3);
     });
 
     it('leaves work alone that somebody else waits for', async () => {
