@@ -44,7 +44,7 @@ export interface WorkNotes {
 /** Options of `createWorkNotes`. */
 export interface WorkNotesOptions {
   readonly journal: Pick<Journal, 'interrupted' | 'finish'>;
-  readonly store: Pick<ImageStore, 'has' | 'writeNote' | 'readNote' | 'removeNotes'>;
+  readonly store: Pick<ImageStore, 'has' | 'writeNote' | 'listNotes' | 'readNote' | 'removeNotes'>;
   readonly clock: Pick<Clock, 'now'>;
   readonly log: Logger;
 }
@@ -90,7 +90,10 @@ export function createWorkNotes({ journal, store, clock, log }: WorkNotesOptions
 
     async adopt() {
       let adopted = 0;
+      // Thousands may have been running, but hardly any had made everything.
+      const noted = new Set(await store.listNotes());
       for (const { workId, attempt } of await journal.interrupted({})) {
+        if (!noted.has(workId)) continue;
         const made = await madeBy(workId);
         if (made === undefined) continue;
         const { renderMs: ranMs } = made;

@@ -97,6 +97,7 @@ export async function createFileImageStore(options: { dir: string }): Promise<Fi
     },
 
     writeNote: notes.write,
+    listNotes: notes.list,
     readNote: notes.read,
     removeNotes: notes.remove,
 

@@ -41,6 +41,8 @@ export interface ImageStore {
   has(imageId: string, format: ImageFormat): Promise<boolean>;
   /** Keeps a small note under a plain name; it survives the process, but not a power cut. Throws as `save`. */
   writeNote(name: string, content: unknown): Promise<void>;
+  /** Names of all notes. Throws `storage_failed`. */
+  listNotes(): Promise<string[]>;
   /** A note's content; undefined when there is none that is whole. Throws `storage_failed`. */
   readNote(name: string): Promise<unknown>;
   /** Removes a note, or all. Throws `storage_failed`. */

@@ -22,6 +22,17 @@ export function createNotes(dir: string) {
     }
   }
 
+  /** Names of our files; what is no note was put there by somebody else. */
+  async function names(): Promise<string[]> {
+    try {
+      const found = await readdir(dir, { withFileTypes: true });
+      return found.filter((entry) => entry.isFile() && /\.json(\.part)?$/.test(entry.name)).map(({ name }) => name);
+    } catch (error) {
+      if (hasCode(error, 'ENOENT')) return [];
+      throw error;
+    }
+  }
+
   return {
     /** Writes a note whole or not at all. Throws `storage_full` or `storage_failed`. */
     async write(name: string, content: unknown): Promise<void> {
@@ -50,17 +61,21 @@ export function createNotes(dir: string) {
       }
     },
 
+    /** Names of all notes. Throws `storage_failed`. */
+    async list(): Promise<string[]> {
+      try {
+        const files = await names();
+        return files.filter((file) => file.endsWith('.json')).map((file) => file.slice(0, -'.json'.length));
+      } catch (error) {
+        throw storageError(error);
+      }
+    },
+
     /** Removes a note, or all. Throws `storage_failed`. */
     async remove(name?: string): Promise<void> {
       try {
         if (name !== undefined) return await rm(pathOf(name), { force: true });
-        const found = await readdir(dir, { withFileTypes: true }).catch((error: unknown) => {
-          if (hasCode(error, 'ENOENT')) return [];
-          throw error;
-        });
-        // What is no note was put there by somebody else.
-        const ours = found.filter((entry) => entry.isFile() && /\.json(\.part)?$/.test(entry.name));
-        await Promise.all(ours.map(({ name: each }) => rm(join(dir, each), { force: true })));
+        await Promise.all((await names()).map((each) => rm(join(dir, each), { force: true })));
       } catch (error) {
         throw storageError(error);
       }

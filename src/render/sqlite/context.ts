@@ -4,7 +4,7 @@ import type { NewEvent } from '../../messages/events.ts';
 import type { AttemptOutcome } from '../../messages/outputs.ts';
 import type { StatusChange } from '../job.ts';
 import { REACHED_FROM } from '../job.ts';
-import type { Caller, LoggedEvent, RenderRecord } from '../journal.ts';
+import type { AttemptRecord, Caller, LoggedEvent, RenderRecord } from '../journal.ts';
 import type { Row, StoredRender } from './rows.ts';
 import { numbered, readAttempt, readRender, readRenderImage, readWork } from './rows.ts';
 
@@ -145,14 +145,22 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
 
   /** Ends an attempt unless it has ended; returns how many ms it took, 0 when it had. */
   function closeAttempt(workId: string, attempt: number, at: number, end: AttemptEnd): number {
-    const { outcome, error, ranMs, fallbackTo } = end;
     const open = one('SELECT * FROM attempts WHERE work_id = $workId AND attempt = $attempt AND ended_at IS NULL', {
       workId,
       attempt,
     });
     const render = firstRenderOf(workId);
-    if (open === undefined || render === undefined) return 0;
-    const { generator, startedAt, costUsd } = readAttempt(open);
+    return open === undefined || render === undefined ? 0 : endAttempt(workId, readAttempt(open), render, at, end);
+  }
+
+  /** Ends an attempt that is known to be open. */
+  function endAttempt(
+    workId: string,
+    { attempt, generator, startedAt, costUsd }: AttemptRecord,
+    render: Pick<RenderRecord, 'id' | 'requestId' | 'owner' | 'door'>,
+    at: number,
+    { outcome, error, ranMs, fallbackTo }: AttemptEnd,
+  ): number {
     const durationMs = Math.round(ranMs ?? Math.max(0, at - startedAt));
     run(
       'UPDATE attempts SET ended_at = $at, outcome = $outcome, error = $error WHERE work_id = $workId AND attempt = $attempt',
@@ -189,6 +197,7 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
     leave,
     place,
     closeAttempt,
+    endAttempt,
   };
 }
 

@@ -1,13 +1,12 @@
 import { fail, handBack } from '../job.ts';
 import type { JournalOperations } from '../journal.ts';
 import type { JournalContext } from './context.ts';
-import { readWork } from './rows.ts';
+import { readAsker, readAttempt, readWork } from './rows.ts';
 import { failing } from './work.ts';
 
 /** What a start makes of what the last process left. */
 export function createRecovery(context: JournalContext): Pick<JournalOperations, 'interrupted' | 'recover'> {
-  const { run, one, all, change, waitersOf, closeAttempt } = context;
-  const running = () => all(`SELECT * FROM works WHERE status = 'running'`).map(readWork);
+  const { run, all, change, waitersOf, endAttempt } = context;
 
   /** Work for a generator that is gone would wait for ever; returns how many there were. */
   function failUnserved(generators: readonly string[], at: number): number {
@@ -23,13 +22,43 @@ export function createRecovery(context: JournalContext): Pick<JournalOperations,
     return unserved.length;
   }
 
-  function crashesOf(workId: string): number {
-    const row = one(`SELECT count(*) AS n FROM attempts WHERE work_id = $workId AND outcome = 'crashed'`, { workId });
-    return Number(row?.n);
+  /** Ends the attempts that ended with the process; those of given-up work may have been running still. */
+  function closeAttempts(at: number): void {
+    const open = all(
+      `SELECT attempts.*, renders.id, renders.owner, renders.door, renders.request_id FROM attempts
+       JOIN renders ON renders.ord = (SELECT min(ord) FROM renders WHERE renders.work_id = attempts.work_id)
+       WHERE ended_at IS NULL`,
+    );
+    for (const row of open) {
+      endAttempt(String(row.work_id), readAttempt(row), readAsker(row), at, { outcome: 'crashed' });
+    }
+  }
+
+  /** Work that was running, with the number of its attempts that the process died in. */
+  function interruptedWork(): { workId: string; crashes: number }[] {
+    return all(
+      `SELECT id, count(attempt) AS crashes FROM works
+       LEFT JOIN attempts ON attempts.work_id = works.id AND outcome = 'crashed'
+       WHERE works.status = 'running' GROUP BY works.ord ORDER BY works.ord`,
+    ).map(({ id, crashes }) => ({ workId: String(id), crashes: Number(crashes) }));
+  }
+
+  function requeue(workId: string, at: number): void {
+    run(`UPDATE works SET status = 'queued' WHERE id = $workId`, { workId });
+    // There may be thousands: no more of a render is read than its change needs.
+    const waiting = all(
+      `SELECT id, owner, door, request_id FROM renders WHERE work_id = $workId AND status IN ('queued', 'running')`,
+      { workId },
+    );
+    for (const row of waiting) change(readAsker(row), handBack(at, 0));
   }
 
   return {
-    interrupted: () => running().map(({ id, attempts }) => ({ workId: id, attempt: attempts })),
+    interrupted: () =>
+      all(`SELECT id, attempts FROM works WHERE status = 'running' ORDER BY ord`).map(({ id, attempts }) => ({
+        workId: String(id),
+        attempt: Number(attempts),
+      })),
 
     recover({ crashAttempts, generators, at, steadyAt }) {
       const message = `The server stopped ${crashAttempts} times while it worked on this render.`;
@@ -46,18 +75,16 @@ export function createRecovery(context: JournalContext): Pick<JournalOperations,
       );
       let requeued = 0;
       let failed = 0;
-      // Given-up work may have been running still: its attempt ended with the process as well.
-      for (const { work_id: workId, attempt } of all('SELECT work_id, attempt FROM attempts WHERE ended_at IS NULL')) {
-        closeAttempt(String(workId), Number(attempt), at, { outcome: 'crashed' });
-      }
-      for (const { id: workId } of running()) {
-        const again = crashesOf(workId) < crashAttempts;
-        run('UPDATE works SET status = $status WHERE id = $workId', { workId, status: again ? 'queued' : 'failed' });
-        for (const render of waitersOf(workId)) {
-          change(render, again ? handBack(at, 0) : fail(render, failing('crashed', message), at));
+      closeAttempts(at);
+      for (const { workId, crashes } of interruptedWork()) {
+        if (crashes < crashAttempts) {
+          requeue(workId, at);
+          requeued += 1;
+        } else {
+          run(`UPDATE works SET status = 'failed' WHERE id = $workId`, { workId });
+          for (const render of waitersOf(workId)) change(render, fail(render, failing('crashed', message), at));
+          failed += 1;
         }
-        if (again) requeued += 1;
-        else failed += 1;
       }
       return { requeued, failed: failed + failUnserved(generators, at) };
     },

@@ -88,6 +88,14 @@ export function readRender(row: Row): StoredRender {
   };
 }
 
+const askerRow = renderRow.pick({ id: true, owner: true, door: true, request_id: true });
+
+/** Which render a row of `renders` is, and whose, without the rest of it. */
+export function readAsker(row: Row): Pick<RenderRecord, 'id' | 'requestId' | 'owner' | 'door'> {
+  const { request_id, ...same } = askerRow.parse(row);
+  return { ...same, requestId: request_id };
+}
+
 /** A render without what stands in other tables. */
 export type StoredRender = Omit<RenderRecord, 'attempts' | 'images' | 'queuePosition'> & {
   /** When it has waited for too long, by the steady clock. */
