@@ -1,13 +1,14 @@
 import { join } from 'node:path';
 import { execPath } from 'node:process';
+import { DatabaseSync } from 'node:sqlite';
 import { expect } from 'vitest';
-import { readJournalFile } from '../faults/journal-file.ts';
 import type { Launched } from '../launch.ts';
 import { launch } from '../launch.ts';
 
 const LAUNCHER = join(import.meta.dirname, '..', '..', 'bin', 'image-server.cjs');
 
-const LAST: ReadonlySet<string> = new Set(['ImageReady', 'RenderFailed', 'RenderCancelled']);
+/** Which events are the end of a render; of several images, the first one says that they are there. */
+const IS_END = `(type = 'ImageReady' AND body ->> 'index' = 0) OR type IN ('RenderFailed', 'RenderCancelled')`;
 
 /** A render, as far as these tests look at it. */
 export interface Render {
@@ -83,11 +84,16 @@ export async function startServer(dir: string, args: readonly string[] = [], com
     async endsOnce(ids, dataDir = join(dir, 'data')) {
       launched.child.kill('SIGTERM');
       expect(await launched.ended).toBe(0);
-      const { renders, events, damage } = readJournalFile(join(dataDir, 'journal.db'));
-      expect(damage).toEqual([]);
-      expect(renders.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
-      const ends = events.filter(({ type, body }) => LAST.has(type) && (type !== 'ImageReady' || body.index === 0));
-      expect(ends.map((event) => event.render_id).toSorted()).toEqual(ids.toSorted());
+      const database = new DatabaseSync(join(dataDir, 'journal.db'), { readOnly: true });
+      const read = (sql: string) =>
+        database
+          .prepare(sql)
+          .all()
+          .map(({ found }) => found);
+      expect(read('SELECT integrity_check AS found FROM pragma_integrity_check')).toEqual(['ok']);
+      expect(read('SELECT id AS found FROM renders ORDER BY id')).toEqual(ids.toSorted());
+      expect(read(`SELECT render_id AS found FROM events WHERE ${IS_END} ORDER BY render_id`)).toEqual(ids.toSorted());
+      database.close();
     },
   };
   return server;

@@ -14,6 +14,7 @@ import { AppError, asAppError } from '../../errors.ts';
 import { renderRequestFields } from '../../messages/fields.ts';
 import { createHostCheck } from './host.ts';
 import { readOnlyJson } from './json-body.ts';
+import { maxConnections } from './max-connections.ts';
 import { addDocumentation } from './openapi.ts';
 import { answerOrigins, createOriginCheck, originsOf } from './origin.ts';
 import { fromHttpError, PROBLEM_TYPE, toProblem } from './problem.ts';
@@ -73,6 +74,7 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
       void answerError(error, request, reply.header('x-request-id', request.id)),
     clientErrorHandler,
   }).withTypeProvider<ZodTypeProvider>();
+  app.server.maxConnections = await maxConnections();
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler(answerError);
