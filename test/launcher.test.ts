@@ -96,6 +96,41 @@ describe('image-server serve', () => {
     expect(await server.ended).toBe(130);
   });
 
+  it('leaves a whole journal behind after a second signal: what ran and what waited goes on', async () => {
+    const dir = await temporaryDir();
+    const server = await launchServer(dir, '--mock.delay_s', '3600', '--http.drain_s', '3600');
+    const renders = [];
+    for (const seed of [1, 2, 3]) renders.push(await post(server.url, { seed, prompt: 'x', width: 64, height: 64 }));
+    await server.line('render started');
+    server.child.kill('SIGTERM');
+    await server.line('stopping; a second signal ends the process at once');
+    server.child.kill('SIGINT');
+    expect(await server.ended).toBe(130);
+    const again = await launchServer(dir);
+    for (const { id } of renders) await until(again.url, id, 'succeeded');
+  });
+
+  it.each([
+    ['an error that nothing caught', 'throw new Error("boom")'],
+    ['a rejection that nothing handled', 'Promise.reject(new Error("boom"))'],
+  ])('ends with 1 and a fatal line with the stack after %s, and loses nothing', async (_, statement) => {
+    const dir = await temporaryDir();
+    const armed = `data:text/javascript,process.on("SIGUSR2",()=>{${statement}})`;
+    const args = ['serve', '--http.port', '0', '--bus.enabled', 'false', '--mock.delay_s', '3600'];
+    const server = launch(dir, args, { NODE_OPTIONS: `--import ${encodeURI(armed)}` });
+    const url = String((await server.line('the server is ready')).url);
+    const { id } = await post(url, { prompt: 'x', width: 64, height: 64 });
+    await server.line('render started');
+    server.child.kill('SIGUSR2');
+    expect(await server.ended).toBe(1);
+    expect(server.lines.at(-1)).toMatchObject({
+      level: 'fatal',
+      err: { message: 'boom', stack: expect.stringContaining('Error: boom') },
+    });
+    const again = await launchServer(dir);
+    await until(again.url, id, 'succeeded');
+  });
+
   it('goes on when the reader of its log leaves', async () => {
     const server = await launchServer(await temporaryDir());
     server.child.stdout.destroy();
