@@ -91,7 +91,10 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   const clock = options.overrides?.clock ?? systemClock;
   const images = createImages({ maxPixels: config.inputs.max_pixels, maxBytes: config.inputs.max_bytes });
   const store = await openStore(config);
-  const journal = parts.adopt(await openSqliteJournal({ dir: config.data_dir, onFatal }), (opened) => opened.close());
+  const onRestored = () => log.error({}, 'somebody deleted the journal; it was written anew, with everything in it');
+  const journal = parts.adopt(await openSqliteJournal({ dir: config.data_dir, onFatal, onRestored }), (opened) =>
+    opened.close(),
+  );
 
   const links = createLinks({
     publicUrl: config.http.public_url,

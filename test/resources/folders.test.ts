@@ -108,3 +108,40 @@ describe('the folder of the images, deleted under load', () => {
     await server.endsOnce([first, waiting, again]);
   });
 });
+
+describe('the folder of the journal, deleted under load', () => {
+  it('is written anew with everything in it: nothing is lost or doubled, not even by a kill', async () => {
+    const dir = await temporaryDir();
+    const data = join(dir, 'data');
+    const server = await startServer(dir, ['--mock.concurrency', '2']);
+    const ids: string[] = [];
+    for (let round = 0; round < 5; round += 1) {
+      for (let each = 0; each < 5; each += 1) ids.push((await server.submit()).body.id);
+      await rm(data, { recursive: true, force: true, maxRetries: 10 });
+    }
+    expect((await server.submit({ request_id: 'last' })).status).toBe(202);
+    ids.push((await server.call('GET', '/v1/renders/last')).body.id);
+    await server.line('somebody deleted the journal; it was written anew, with everything in it');
+    expect((await server.call('GET', '/health/ready')).status).toBe(200);
+    server.child.kill('SIGKILL');
+    await server.ended;
+
+    const again = await startServer(dir);
+    for (const id of ids) expect(await again.over(id)).toMatchObject({ status: 'succeeded' });
+    await again.endsOnce(ids);
+  });
+
+  it('is no longer ours when another journal lies there: nothing more is accepted', async () => {
+    const dir = await temporaryDir();
+    const data = join(dir, 'data');
+    const first = await startServer(dir, ['--cache_dir', join(dir, 'first')]);
+    await first.over((await first.submit()).body.id);
+    await rm(data, { recursive: true, force: true, maxRetries: 10 });
+    const second = await startServer(dir, ['--cache_dir', join(dir, 'second')]);
+    expect(await first.submit()).toMatchObject({ status: 507, body: { code: 'storage_failed' } });
+    expect((await first.call('GET', '/health/ready')).body.reasons).toEqual(['journal: it cannot be written']);
+    const { id } = (await second.submit()).body;
+    await second.over(id);
+    await second.endsOnce([id]);
+  });
+});

@@ -3,7 +3,7 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../errors.ts';
 import type { Journal, JournalOperations, LoggedEvent } from '../journal.ts';
-import type { BatchReply, Call, Reply, WorkerStart } from './protocol.ts';
+import type { Call, Reply, ThreadReply, WorkerStart } from './protocol.ts';
 
 /** Calls that share one fsync at most: enough to amortise it, few enough not to hold up the first. */
 const MAX_BATCH = 256;
@@ -27,6 +27,8 @@ export interface SqliteJournalOptions {
   readonly dir: string;
   /** Hears when the journal's thread dies: nothing can be accepted or finished any more. */
   onFatal(error: AppError): void;
+  /** Hears that somebody had deleted the journal's files, and that they were written anew from the open ones. */
+  onRestored?(): void;
 }
 
 /**
@@ -34,7 +36,7 @@ export interface SqliteJournalOptions {
  * while a commit is under way share the next one.
  * Throws `data_dir_in_use` or `journal_unreadable`.
  */
-export async function openSqliteJournal({ dir, onFatal }: SqliteJournalOptions): Promise<Journal> {
+export async function openSqliteJournal({ dir, onFatal, onRestored }: SqliteJournalOptions): Promise<Journal> {
   const worker = new Worker(new URL(`./worker${extname(import.meta.url)}`, import.meta.url), { workerData: { dir } });
   const [start] = (await once(worker, 'message')) as [WorkerStart];
   if (start.kind === 'failed') {
@@ -50,7 +52,8 @@ export async function openSqliteJournal({ dir, onFatal }: SqliteJournalOptions):
   let ending = false;
   let dead: AppError | undefined;
 
-  worker.on('message', ({ replies, events }: BatchReply) => {
+  worker.on('message', ({ replies, events, restored }: ThreadReply) => {
+    if (restored) onRestored?.();
     const answered = underWay;
     underWay = [];
     lastSeq = events.at(-1)?.event.seq ?? lastSeq;

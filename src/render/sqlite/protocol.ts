@@ -22,6 +22,12 @@ export interface BatchReply {
   readonly events: readonly LoggedEvent[];
 }
 
+/** What the thread sends for a batch. */
+export interface ThreadReply extends BatchReply {
+  /** Whether the journal's files were gone, and had to be written anew first. */
+  readonly restored: boolean;
+}
+
 /** The first message of the thread. */
 export type WorkerStart =
   | { readonly kind: 'ready'; readonly logId: string; readonly lastSeq: number }
