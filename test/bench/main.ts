@@ -1,4 +1,4 @@
-// npm run bench [-- accepts renders bus remote-256 remote-1024 sdxl] [--rounds 5] [--seconds 3] [--json FILE]
+// npm run bench [-- accepts renders bus recovery remote-256 remote-1024 sdxl] [--rounds 5] [--seconds 3] [--json FILE]
 import { writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -6,6 +6,7 @@ import { acceptsScenario } from './accepts.ts';
 import { busScenario } from './bus.ts';
 import type { Comparison } from './compare.ts';
 import { compare, format } from './compare.ts';
+import { recoveryScenario } from './recovery.ts';
 import { remoteScenario } from './remote.ts';
 import { rendersScenario } from './renders.ts';
 import { sdxlScenario } from './sdxl.ts';
@@ -23,6 +24,7 @@ const scenarios = [
   acceptsScenario(seconds),
   rendersScenario(),
   busScenario(),
+  recoveryScenario(),
   remoteScenario({ side: 256, perSecond: 100, seconds, aim: 'p50 added < 3 ms, p99 added < 15 ms' }),
   remoteScenario({ side: 1024, perSecond: 10, seconds, aim: 'none: decoding and encoding alone take longer' }),
   sdxlScenario(),
