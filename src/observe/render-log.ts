@@ -31,7 +31,9 @@ export function createRenderLog(log: Logger): (event: PublishedEvent) => void {
       return;
     }
     const { time: _, type: _type, ...fields } = event;
-    if (event.type === 'RenderFailed') log.warn({ ...fields, door }, sentence);
+    // There may be thousands after a kill, before the server is ready; the start says how many.
+    if (event.type === 'AttemptEnded' && event.outcome === 'crashed') log.debug({ ...fields, door }, sentence);
+    else if (event.type === 'RenderFailed') log.warn({ ...fields, door }, sentence);
     else log.info({ ...fields, door }, sentence);
   };
 }

@@ -150,22 +150,23 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
       attempt,
     });
     const render = firstRenderOf(workId);
-    return open === undefined || render === undefined ? 0 : endAttempt(workId, readAttempt(open), render, at, end);
+    if (open === undefined || render === undefined) return 0;
+    const { outcome, error } = end;
+    run(
+      'UPDATE attempts SET ended_at = $at, outcome = $outcome, error = $error WHERE work_id = $workId AND attempt = $attempt',
+      { workId, attempt, at, outcome, error: error === undefined ? null : JSON.stringify(error) },
+    );
+    return logAttempt(readAttempt(open), render, at, end);
   }
 
-  /** Ends an attempt that is known to be open. */
-  function endAttempt(
-    workId: string,
+  /** Logs the end of an attempt; returns how many ms it took. */
+  function logAttempt(
     { attempt, generator, startedAt, costUsd }: AttemptRecord,
     render: Pick<RenderRecord, 'id' | 'requestId' | 'owner' | 'door'>,
     at: number,
     { outcome, error, ranMs, fallbackTo }: AttemptEnd,
   ): number {
     const durationMs = Math.round(ranMs ?? Math.max(0, at - startedAt));
-    run(
-      'UPDATE attempts SET ended_at = $at, outcome = $outcome, error = $error WHERE work_id = $workId AND attempt = $attempt',
-      { workId, attempt, at, outcome, error: error === undefined ? null : JSON.stringify(error) },
-    );
     const event: NewEvent = {
       type: 'AttemptEnded',
       render_id: render.id,
@@ -197,7 +198,7 @@ export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
     leave,
     place,
     closeAttempt,
-    endAttempt,
+    logAttempt,
   };
 }
 

@@ -1,3 +1,4 @@
+import type { PublicError } from '../../errors.ts';
 import { fail, handBack } from '../job.ts';
 import type { JournalOperations } from '../journal.ts';
 import type { JournalContext } from './context.ts';
@@ -6,7 +7,7 @@ import { failing } from './work.ts';
 
 /** What a start makes of what the last process left. */
 export function createRecovery(context: JournalContext): Pick<JournalOperations, 'interrupted' | 'recover'> {
-  const { run, all, change, waitersOf, endAttempt } = context;
+  const { run, all, change, waitersOf, logAttempt } = context;
 
   /** Work for a generator that is gone would wait for ever; returns how many there were. */
   function failUnserved(generators: readonly string[], at: number): number {
@@ -15,9 +16,7 @@ export function createRecovery(context: JournalContext): Pick<JournalOperations,
       { generators: JSON.stringify(generators) },
     ).map(readWork);
     for (const { id: workId, generator } of unserved) {
-      run(`UPDATE works SET status = 'failed' WHERE id = $workId`, { workId });
-      const error = failing('generator_unavailable', `The server has no generator ${generator} any more.`);
-      for (const render of waitersOf(workId)) change(render, fail(render, error, at));
+      giveUp(workId, failing('generator_unavailable', `The server has no generator ${generator} any more.`), at);
     }
     return unserved.length;
   }
@@ -29,9 +28,8 @@ export function createRecovery(context: JournalContext): Pick<JournalOperations,
        JOIN renders ON renders.ord = (SELECT min(ord) FROM renders WHERE renders.work_id = attempts.work_id)
        WHERE ended_at IS NULL`,
     );
-    for (const row of open) {
-      endAttempt(String(row.work_id), readAttempt(row), readAsker(row), at, { outcome: 'crashed' });
-    }
+    run(`UPDATE attempts SET ended_at = $at, outcome = 'crashed' WHERE ended_at IS NULL`, { at });
+    for (const row of open) logAttempt(readAttempt(row), readAsker(row), at, { outcome: 'crashed' });
   }
 
   /** Work that was running, with the number of its attempts that the process died in. */
@@ -43,14 +41,21 @@ export function createRecovery(context: JournalContext): Pick<JournalOperations,
     ).map(({ id, crashes }) => ({ workId: String(id), crashes: Number(crashes) }));
   }
 
-  function requeue(workId: string, at: number): void {
-    run(`UPDATE works SET status = 'queued' WHERE id = $workId`, { workId });
-    // There may be thousands: no more of a render is read than its change needs.
+  /** There may be thousands: all works go back at once, and no more of a render is read than its change needs. */
+  function requeue(workIds: readonly string[], at: number): void {
+    const works = { ids: JSON.stringify(workIds) };
+    run(`UPDATE works SET status = 'queued' WHERE id IN (SELECT value FROM json_each($ids))`, works);
     const waiting = all(
-      `SELECT id, owner, door, request_id FROM renders WHERE work_id = $workId AND status IN ('queued', 'running')`,
-      { workId },
+      `SELECT renders.id, owner, door, request_id FROM json_each($ids) JOIN renders ON work_id = value
+       WHERE status IN ('queued', 'running')`,
+      works,
     );
     for (const row of waiting) change(readAsker(row), handBack(at, 0));
+  }
+
+  function giveUp(workId: string, error: PublicError, at: number): void {
+    run(`UPDATE works SET status = 'failed' WHERE id = $workId`, { workId });
+    for (const render of waitersOf(workId)) change(render, fail(render, error, at));
   }
 
   return {
@@ -73,20 +78,15 @@ export function createRecovery(context: JournalContext): Pick<JournalOperations,
         `UPDATE renders INDEXED BY renders_active SET queue_until = NULL
          WHERE status IN ('queued', 'running') AND status = 'running'`,
       );
-      let requeued = 0;
-      let failed = 0;
       closeAttempts(at);
-      for (const { workId, crashes } of interruptedWork()) {
-        if (crashes < crashAttempts) {
-          requeue(workId, at);
-          requeued += 1;
-        } else {
-          run(`UPDATE works SET status = 'failed' WHERE id = $workId`, { workId });
-          for (const render of waitersOf(workId)) change(render, fail(render, failing('crashed', message), at));
-          failed += 1;
-        }
-      }
-      return { requeued, failed: failed + failUnserved(generators, at) };
+      const works = Object.groupBy(interruptedWork(), ({ crashes }) => (crashes < crashAttempts ? 'again' : 'over'));
+      const { again = [], over = [] } = works;
+      requeue(
+        again.map(({ workId }) => workId),
+        at,
+      );
+      for (const { workId } of over) giveUp(workId, failing('crashed', message), at);
+      return { requeued: again.length, failed: over.length + failUnserved(generators, at) };
     },
   };
 }
