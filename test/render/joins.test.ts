@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../src/errors.ts';
+import { accept, CANCELLED } from './journal-fixtures.ts';
+import { startRunner } from './runner-fixtures.ts';
 import { BOB, startStepped } from './service-fixtures.ts';
 
 const EVE = { owner: 'eve', door: 'rest' } as const;
@@ -60,20 +62,19 @@ describe('equal requests with a seed', () => {
     ]);
   });
 
-  it('hear nothing after an end that came with the joining', async () => {
-    const { submit, generator, watch, renders } = await startStepped();
-    const heard: string[] = [];
-    renders.subscribeProgress(({ render_id }) => heard.push(render_id));
-    const bob = await submit({ seed: 1 }, { caller: BOB });
+  it('hear nothing after an end that overtook the answer to their joining', async () => {
+    const { submit, generator, runner, journal, watch, progress } = await startRunner();
+    const first = await submit({ cacheKey: 'ab'.repeat(32) });
     const step = await generator.call(1);
-    // Both in one commit: the first one joins, the second one takes its place.
-    const [joined] = await Promise.all([submit({ seed: 1 }), submit({ seed: 2, clear_queue: true })]);
-    await watch.until('RenderCancelled', joined.render.id);
+    const joined = await accept(journal, { cacheKey: 'ab'.repeat(32) });
+    expect(joined.workId).toBe(first.workId);
+    await journal.settle({ renderId: joined.id, status: 'cancelled', error: CANCELLED, at: 0 });
+    const { id: renderId, requestId, timeoutMs, fallback } = joined;
+    runner.join(joined.workId, { renderId, requestId, timeoutMs, fallback, spentMs: 0 });
     step.hooks.onProgress({ step: 1, steps: 2 });
-    expect(heard).toEqual([bob.render.id]);
+    expect(progress.map(({ render_id }) => render_id)).toEqual([first.id]);
     step.finish();
-    await watch.until('ImageReady', bob.render.id);
-    expect(watch.typesOf(joined.render.id).at(-1)).toBe('RenderCancelled');
+    await watch.until('ImageReady', first.id);
   });
 
   it('have each their own time, from when they joined', async () => {
