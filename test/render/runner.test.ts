@@ -410,6 +410,7 @@ describe('storage that fails', () => {
     await tried.promise;
     await clock.advance(5000);
     expect(await watch.until('RenderFailed', id)).toMatchObject({ code: 'storage_full', retryable: true });
+    expect(await watch.until('AttemptEnded', id)).toMatchObject({ code: 'storage_full', outcome: 'failed' });
   });
 
   it('does not fail the render when only the link to the latest image cannot be moved', async () => {
