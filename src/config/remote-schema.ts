@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { OPTIONAL_FIELDS } from '../messages/fields.ts';
 
 /** A day, in s: longer than anything here may take. */
 export const MAX_SECONDS = 86_400;
@@ -74,14 +75,7 @@ export const FAL_FIELDS = [
   'width',
   'height',
   'num_images',
-  'steps',
-  'guidance_scale',
-  'strength',
-  'style',
-  'loras',
-  'reference_image',
-  'depth_map',
-  'mask',
+  ...OPTIONAL_FIELDS.filter((field) => field !== 'negative_prompt'),
 ] as const;
 
 const falEndpoint = z

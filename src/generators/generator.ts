@@ -1,19 +1,5 @@
-import type { RenderRequestField } from '../messages/fields.ts';
+import type { OptionalField } from '../messages/fields.ts';
 import type { GeneratorState } from '../messages/outputs.ts';
-
-/** Request fields that not every generator honours. All others are handled before a generator sees the work. */
-export type OptionalField = Extract<
-  RenderRequestField,
-  | 'negative_prompt'
-  | 'steps'
-  | 'guidance_scale'
-  | 'strength'
-  | 'style'
-  | 'loras'
-  | 'reference_image'
-  | 'depth_map'
-  | 'mask'
->;
 
 /** What a generator can do, as far as callers must know before they ask. */
 export interface GeneratorCapabilities {

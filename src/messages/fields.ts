@@ -186,3 +186,18 @@ export const renderRequestFields = {
 
 /** Name of a field of a `RenderRequest`. */
 export type RenderRequestField = keyof typeof renderRequestFields;
+
+/** Fields that not every generator honours. All others are handled before a generator sees the work. */
+export const OPTIONAL_FIELDS = [
+  'negative_prompt',
+  'steps',
+  'guidance_scale',
+  'strength',
+  'style',
+  'loras',
+  'reference_image',
+  'depth_map',
+  'mask',
+] as const satisfies readonly RenderRequestField[];
+/** A field of `OPTIONAL_FIELDS`. */
+export type OptionalField = (typeof OPTIONAL_FIELDS)[number];

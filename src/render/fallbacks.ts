@@ -1,5 +1,7 @@
 import type { AppError } from '../errors.ts';
-import type { GeneratorChoice, GeneratorModel, OptionalField, ServedGenerator } from '../generators/generator.ts';
+import type { GeneratorChoice, GeneratorModel, ServedGenerator } from '../generators/generator.ts';
+import type { OptionalField } from '../messages/fields.ts';
+import { OPTIONAL_FIELDS } from '../messages/fields.ts';
 import type { Breaker } from './breaker.ts';
 import type { ClaimedWork, Fallback, WorkSpec } from './journal.ts';
 import { resolveSize, sharedKey } from './resolve.ts';
@@ -66,8 +68,9 @@ export function createFallbacks({ chain, generators, breakerOf }: FallbackOption
       if (abilities === undefined) return undefined;
       const { capabilities, sizes } = abilities;
       const revision = generators.get(name)?.generator.revision ?? name;
-      const fields = Object.keys(SPEC_KEYS) as OptionalField[];
-      const ignored = fields.filter((field) => spec[SPEC_KEYS[field]] !== undefined && !capabilities.fields.has(field));
+      const ignored = OPTIONAL_FIELDS.filter(
+        (field) => spec[SPEC_KEYS[field]] !== undefined && !capabilities.fields.has(field),
+      );
       const without = Object.fromEntries(ignored.map((field) => [SPEC_KEYS[field], undefined]));
       const fitted: WorkSpec = { ...spec, ...without, ...resolveSize(sizes, spec), model };
       const cacheKey = shared ? sharedKey(fitted, { generator: name, revision }) : undefined;

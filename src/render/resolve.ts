@@ -2,9 +2,9 @@ import { hash, randomInt } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import type { FieldIssue } from '../errors.ts';
 import { AppError } from '../errors.ts';
-import type { GeneratorCapabilities, GeneratorSizes, OptionalField } from '../generators/generator.ts';
+import type { GeneratorCapabilities, GeneratorSizes } from '../generators/generator.ts';
 import type { ImageFormat } from '../messages/fields.ts';
-import { DEFAULT_QUALITY, MAX_SEED } from '../messages/fields.ts';
+import { DEFAULT_QUALITY, MAX_SEED, OPTIONAL_FIELDS } from '../messages/fields.ts';
 import type { ProjectRules } from '../messages/projects.ts';
 import type { AcceptedRequest } from '../messages/render.ts';
 import type { RenderRequest } from '../messages/render-request.ts';
@@ -13,18 +13,6 @@ import type { Door, WorkSpec } from './journal.ts';
 
 /** How a bad field is met: REST refuses it, the bus does without it. */
 export type Mode = 'strict' | 'tolerant';
-
-const OPTIONAL_FIELDS: readonly OptionalField[] = [
-  'negative_prompt',
-  'steps',
-  'guidance_scale',
-  'strength',
-  'style',
-  'loras',
-  'reference_image',
-  'depth_map',
-  'mask',
-];
 
 /** A request without what its generator cannot honour, and the names of those fields. */
 export interface FittedRequest {

@@ -4,9 +4,9 @@ import type {
   GenerateHooks,
   GeneratorHealth,
   ImageGenerator,
-  OptionalField,
   Work,
 } from '../../src/generators/generator.ts';
+import type { OptionalField } from '../../src/messages/fields.ts';
 
 /** One call of `generate` that the test decides about. */
 export interface Step {

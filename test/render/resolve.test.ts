@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { GeneratorCapabilities, OptionalField } from '../../src/generators/generator.ts';
+import type { GeneratorCapabilities } from '../../src/generators/generator.ts';
+import type { OptionalField } from '../../src/messages/fields.ts';
 import { MAX_SEED } from '../../src/messages/fields.ts';
 import { PROJECTS } from '../../src/messages/projects.ts';
 import type { RenderRequest } from '../../src/messages/render-request.ts';

@@ -1,6 +1,8 @@
 import type { Config } from '../../config/schema.ts';
 import { AppError } from '../../errors.ts';
-import type { GeneratorCapabilities, GeneratorModel, GeneratorSizes, OptionalField, Work } from '../generator.ts';
+import type { OptionalField } from '../../messages/fields.ts';
+import { OPTIONAL_FIELDS } from '../../messages/fields.ts';
+import type { GeneratorCapabilities, GeneratorModel, GeneratorSizes, Work } from '../generator.ts';
 
 /** Addresses of the work's input images at the provider. */
 export interface SentInputs {
@@ -49,7 +51,7 @@ export function createPresets(config: Pick<Config, 'fal' | 'fal_comfy' | 'falai_
 /** Any endpoint: the configuration says which argument stands for which field. */
 function genericPreset(endpoint: string, { mapping, arguments: always }: Config['fal']): FalPreset {
   const names = { prompt: 'prompt', seed: 'seed', num_images: 'num_images', ...mapping };
-  const fields = new Set(OPTIONAL.filter((field) => mapping[field] !== undefined));
+  const fields = new Set(OPTIONAL_FIELDS.filter((field) => mapping[field] !== undefined));
   return {
     endpoint,
     capabilities: capabilities(fields, 4),
@@ -125,18 +127,6 @@ function lightningPreset(config: Config['falai_lightning_i2i']): FalPreset {
     },
   };
 }
-
-const OPTIONAL = [
-  'negative_prompt',
-  'steps',
-  'guidance_scale',
-  'strength',
-  'style',
-  'loras',
-  'reference_image',
-  'depth_map',
-  'mask',
-] as const satisfies readonly OptionalField[];
 
 function capabilities(fields: ReadonlySet<OptionalField>, maxImages: number): GeneratorCapabilities {
   return { fields, seeds: true, maxImages, previews: false };

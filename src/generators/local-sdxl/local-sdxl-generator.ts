@@ -1,5 +1,6 @@
 import type { Config } from '../../config/schema.ts';
 import { AppError, asAppError } from '../../errors.ts';
+import type { OptionalField } from '../../messages/fields.ts';
 import type { Clock } from '../../render/clock.ts';
 import type { Logger } from '../../render/logger.ts';
 import type { Drawing } from '../../store/images.ts';
@@ -10,7 +11,6 @@ import type {
   GeneratorHealth,
   GeneratorSizes,
   ImageGenerator,
-  OptionalField,
   RawPixels,
   Work,
 } from '../generator.ts';

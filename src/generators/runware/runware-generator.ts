@@ -1,6 +1,7 @@
 import { hash, randomUUID } from 'node:crypto';
 import type { Config } from '../../config/schema.ts';
 import type { KeyReading } from '../../config/secrets.ts';
+import type { OptionalField } from '../../messages/fields.ts';
 import { MAX_SEED } from '../../messages/fields.ts';
 import type { Clock } from '../../render/clock.ts';
 import type {
@@ -11,7 +12,6 @@ import type {
   GeneratorModel,
   GeneratorSizes,
   ImageGenerator,
-  OptionalField,
   Work,
 } from '../generator.ts';
 import { submitting } from '../remote/failures.ts';
