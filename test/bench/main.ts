@@ -2,10 +2,11 @@
 import { writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { acceptsScenario } from './accepts.ts';
+import { acceptsScenario, hitsScenario } from './accepts.ts';
 import { busScenario } from './bus.ts';
 import type { Comparison } from './compare.ts';
 import { compare, format } from './compare.ts';
+import { journalScenario } from './journal.ts';
 import { recoveryScenario } from './recovery.ts';
 import { remoteScenario } from './remote.ts';
 import { rendersScenario } from './renders.ts';
@@ -22,6 +23,8 @@ const { values, positionals } = parseArgs({
 const seconds = Number(values.seconds);
 const scenarios = [
   acceptsScenario(seconds),
+  hitsScenario(seconds),
+  journalScenario(),
   rendersScenario(),
   busScenario(),
   recoveryScenario(),
