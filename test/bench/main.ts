@@ -1,4 +1,4 @@
-// npm run bench [-- accepts renders bus recovery remote-256 remote-1024 sdxl] [--rounds 5] [--seconds 3] [--json FILE]
+// npm run bench [-- accepts hits journal renders bus recovery remote-256 remote-1024 sdxl] [--rounds 5] [--seconds 3] [--json FILE]
 import { writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
