@@ -11,7 +11,7 @@ const NOT_ITS_FAULT: ReadonlySet<string> = new Set([
   'content_rejected',
   'invalid_request',
   'invalid_image',
-  'image_not_found',
+  'image_evicted',
   'unsupported_field',
   'spend_limit',
   'storage_full',

@@ -10,7 +10,7 @@ import { resolveSize, sharedKey } from './resolve.ts';
 export const NEAREST = 'nearest';
 
 /** What no other generator may answer, or can. */
-const NEVER: ReadonlySet<string> = new Set(['content_rejected', 'render_timeout', 'invalid_image', 'image_not_found']);
+const NEVER: ReadonlySet<string> = new Set(['content_rejected', 'render_timeout', 'invalid_image', 'image_evicted']);
 
 const SPEC_KEYS = {
   negative_prompt: 'negativePrompt',

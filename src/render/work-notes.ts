@@ -68,6 +68,16 @@ export function createWorkNotes({ journal, store, clock, log }: WorkNotesOptions
     return note.data;
   }
 
+  async function listed(): Promise<string[]> {
+    try {
+      return await store.listNotes();
+    } catch (error) {
+      // What was made is made again: a server that does not start would be worse.
+      log.warn({ err: error }, 'the notes of what was made could not be listed');
+      return [];
+    }
+  }
+
   async function forget(workId?: string): Promise<void> {
     try {
       await store.removeNotes(workId);
@@ -91,7 +101,7 @@ export function createWorkNotes({ journal, store, clock, log }: WorkNotesOptions
     async adopt() {
       let adopted = 0;
       // Thousands may have been running, but hardly any had made everything.
-      const noted = new Set(await store.listNotes());
+      const noted = new Set(await listed());
       for (const { workId, attempt } of await journal.interrupted({})) {
         if (!noted.has(workId)) continue;
         const made = await madeBy(workId);

@@ -28,6 +28,7 @@ export function sharedServer(): SharedServer {
         data_dir: join(dir, 'data'),
         http: { port: 0, drain_s: 0 },
         bus: { enabled: false },
+        generator: { retries: 0 },
         mock: { style: 'placeholder' },
       }),
       log: createLog({ level: 'fatal', target: process.stderr, pretty: false }),

@@ -34,6 +34,8 @@ describe('the tolerant request', () => {
     expect(read('guidance_scale', '7.5')).toBe(7.5);
     expect(read('strength', '0.25')).toBe(0.25);
     expect(read('timeout_s', '30')).toBe(30);
+    expect(read('queue_timeout_s', '30')).toBe(30);
+    expect(read('fallback', 'no')).toBe(false);
     expect(read('steps', '20')).toBe(20);
   });
 
@@ -101,6 +103,9 @@ describe('the tolerant request', () => {
       quality: 0,
       priority: 99,
       timeout_s: -1,
+      queue_timeout_s: 0,
+      cache: 'maybe',
+      fallback: 'perhaps',
       metadata: { a: 1 },
     };
     const { request, ignored } = parse({ ...bad, seed: '5' });
@@ -112,7 +117,7 @@ describe('the tolerant request', () => {
     const ours = Object.entries(renderRequestFields).filter(([, { experimance }]) => !experimance);
     expect(ours.map(([name]) => name).sort()).toEqual(
       ['guidance_scale', 'loras', 'mask', 'metadata', 'num_images', 'output_format', 'priority', 'quality', 'steps']
-        .concat('timeout_s')
+        .concat('timeout_s', 'queue_timeout_s', 'cache', 'fallback')
         .sort(),
     );
   });

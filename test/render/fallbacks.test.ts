@@ -58,7 +58,7 @@ describe('those who may answer in the place of another one', () => {
     expect(names(disabled.candidates(failure(), spec, new Set()))).toEqual([]);
   });
 
-  it.each(['content_rejected', 'render_timeout', 'invalid_image', 'image_not_found'] as const)(
+  it.each(['content_rejected', 'render_timeout', 'invalid_image', 'image_evicted'] as const)(
     'are none after %s',
     (code) => {
       expect(create(['a', 'b', 'nearest']).candidates(failure(code), spec, new Set())).toEqual([]);

@@ -50,7 +50,7 @@ describe('a work', () => {
   it('fails when an input image is gone, and the next one runs', async () => {
     const { submit, generator, watch } = await startRunner();
     const { id } = await submit({ spec: { depthMap: 'd'.repeat(64) } });
-    expect(await watch.until('RenderFailed', id)).toMatchObject({ code: 'image_not_found' });
+    expect(await watch.until('RenderFailed', id)).toMatchObject({ code: 'image_evicted' });
     await submit({ spec: { prompt: 'next' } });
     expect((await generator.call(1)).work.prompt).toBe('next');
   });

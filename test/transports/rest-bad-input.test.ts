@@ -305,9 +305,10 @@ describe('an address', () => {
   it('with another method is 405 with the methods that it answers', async () => {
     const app = await startApp();
     const cases: readonly [string, string, string][] = [
-      ['GET', '/v1/renders', 'POST'],
-      ['PUT', '/v1/renders', 'POST'],
-      ['OPTIONS', '/v1/renders', 'POST'],
+      ['PUT', '/v1/renders', 'GET, HEAD, POST'],
+      ['OPTIONS', '/v1/renders', 'GET, HEAD, POST'],
+      ['DELETE', '/v1/queue/pause', 'POST'],
+      ['GET', '/v1/queue/clear', 'POST'],
       ['DELETE', '/v1/renders/x', 'GET, HEAD'],
       ['GET', '/v1/renders/x/cancel', 'POST'],
       ['POST', '/v1/images/x', 'GET, HEAD'],
