@@ -40,6 +40,9 @@ const LIMITS: Record<string, { good: readonly unknown[]; bad: readonly unknown[]
   quality: { good: [1, 100], bad: [0, 101, 90.5] },
   priority: { good: [-10, 0, 10], bad: [-11, 11, 0.5] },
   timeout_s: { good: [0.001, 86_400], bad: [0, -1, 86_400.1, '5', Number.POSITIVE_INFINITY] },
+  queue_timeout_s: { good: [0.001, 86_400], bad: [0, -1, 86_400.1, '5'] },
+  cache: { good: ['use', 'refresh', 'off'], bad: ['', 'USE', true] },
+  fallback: { good: [true, false], bad: ['true', 1, 0] },
   clear_queue: { good: [true, false], bad: ['true', 1, 0] },
   metadata: {
     good: [{}, { a: '' }, { ['k'.repeat(64)]: 'v'.repeat(1024) }],

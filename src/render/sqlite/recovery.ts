@@ -35,7 +35,7 @@ export function createRecovery(context: JournalContext): Pick<JournalOperations,
   /** Work that was running, with the number of its attempts that the process died in. */
   function interruptedWork(): { workId: string; crashes: number }[] {
     return all(
-      `SELECT id, count(attempt) AS crashes FROM works
+      `SELECT id, count(attempt) AS crashes FROM works INDEXED BY works_running
        LEFT JOIN attempts ON attempts.work_id = works.id AND outcome = 'crashed'
        WHERE works.status = 'running' GROUP BY works.ord ORDER BY works.ord`,
     ).map(({ id, crashes }) => ({ workId: String(id), crashes: Number(crashes) }));
@@ -60,10 +60,12 @@ export function createRecovery(context: JournalContext): Pick<JournalOperations,
 
   return {
     interrupted: () =>
-      all(`SELECT id, attempts FROM works WHERE status = 'running' ORDER BY ord`).map(({ id, attempts }) => ({
-        workId: String(id),
-        attempt: Number(attempts),
-      })),
+      all(`SELECT id, attempts FROM works INDEXED BY works_running WHERE status = 'running' ORDER BY ord`).map(
+        ({ id, attempts }) => ({
+          workId: String(id),
+          attempt: Number(attempts),
+        }),
+      ),
 
     recover({ crashAttempts, generators, at, steadyAt }) {
       const message = `The server stopped ${crashAttempts} times while it worked on this render.`;
