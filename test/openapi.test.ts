@@ -32,7 +32,11 @@ describe('the OpenAPI document', () => {
       '/v1/generators',
       '/v1/generators/{name}',
       '/v1/images/{image_id}',
+      '/v1/queue/clear',
+      '/v1/queue/pause',
+      '/v1/queue/resume',
       '/v1/renders',
+      '/v1/renders/batch',
       '/v1/renders/{id}',
       '/v1/renders/{id}/cancel',
     ]);

@@ -32,6 +32,11 @@ describe('what a real server says', () => {
     await stepped.call(3);
     await app.call('POST', `/v1/renders/${body.id}/cancel`);
     await client.until(({ type }) => type === 'RenderCancelled');
+    // Known only after the attempt has ended.
+    drawn.hooks.onCost(0.01);
+    for (const call of ['pause', 'resume', 'clear']) await app.call('POST', `/v1/queue/${call}`);
+    await client.until(({ type }) => type === 'CostKnown');
+    await client.until(({ type }) => type === 'QueueCleared');
     await app.stop();
     await client.closed;
 
