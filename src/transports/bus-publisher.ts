@@ -96,6 +96,7 @@ export function createBusPublisher(options: {
     isHeard,
     send(message) {
       const sending = last.then(() => publish(message));
+      // The error is the caller's; the next message goes out all the same.
       last = sending.catch(() => undefined);
       return sending;
     },

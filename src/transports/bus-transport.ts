@@ -93,6 +93,7 @@ export function createBusTransport(options: BusTransportOptions): BusTransport {
       } catch (err) {
         failedReads += 1;
         log.error({ err }, 'Reading from the bus failed; trying again');
+        // It rejects when the server stops: then there is nothing to wait for.
         await sleep(RETRY_MS, undefined, { signal: stopped.signal }).catch(() => undefined);
         failedReads -= 1;
       }
