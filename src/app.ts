@@ -4,11 +4,10 @@ import packageJson from '../package.json' with { type: 'json' };
 import { isLoopback } from './config/loopback.ts';
 import type { Config } from './config/schema.ts';
 import type { Secrets } from './config/secrets.ts';
-import { AppError, asAppError } from './errors.ts';
+import { AppError } from './errors.ts';
 import { chooseGenerator } from './generators/aliases.ts';
-import type { GeneratorHealth, ImageGenerator, ServedGenerator } from './generators/generator.ts';
+import type { ImageGenerator } from './generators/generator.ts';
 import { createGenerators } from './generators/index.ts';
-import type { NewEvent } from './messages/events.ts';
 import { PROJECTS } from './messages/projects.ts';
 import { createDiskWatch } from './observe/disk-watch.ts';
 import { createHealth } from './observe/health.ts';
@@ -18,8 +17,8 @@ import { createMetrics } from './observe/metrics.ts';
 import { createRenderLog } from './observe/render-log.ts';
 import type { Clock } from './render/clock.ts';
 import { createSteadyTime, systemClock } from './render/clock.ts';
+import { createGeneratorStates } from './render/generator-states.ts';
 import { createHub } from './render/hub.ts';
-import type { Journal } from './render/journal.ts';
 import { createLinks } from './render/links.ts';
 import { createQueueTimeouts } from './render/queue-timeouts.ts';
 import { createRetention } from './render/retention.ts';
@@ -110,7 +109,6 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
 
   // What the operator put into a folder may be larger than what callers may send.
   const drawing = createImages({ maxPixels: OPERATORS_LIMIT, maxBytes: OPERATORS_LIMIT });
-  const lastStates = new Map<string, GeneratorHealth['state']>();
   const generators = createGenerators(
     {
       config,
@@ -120,12 +118,14 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
       log,
       observeUpstream: (seen) => metrics.onUpstream(seen),
       observeStep: (seconds) => metrics.onSdxlStep(seconds),
-      onHealth: noteHealth,
+      onHealth: (name) => states.look(name),
     },
     options.overrides?.generators,
   );
-  // For want of a key or an address, as its reason says: no part of this server, and no news.
-  const unused = new Set([...generators].filter(isDisabled).map(([name]) => name));
+  const states = createGeneratorStates({
+    ...{ generators, journal, clock, log, onFatal },
+    wake: (name) => runner.wake(name),
+  });
   parts.defer(() => closeAll([...generators.values()].map(({ generator }) => generator)));
   const steadyNow = createSteadyTime(clock);
   const timeouts = createQueueTimeouts({ journal, clock, steadyNow, log });
@@ -137,7 +137,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     generators,
     fallback: config.generator.fallback.map(chooseGenerator),
     retries: config.generator.retries,
-    onState: (name, state) => void noteState(journal, name, state, clock, log),
+    onState: (name, health) => void states.note(name, health),
     onPassed: () => void timeouts.look(),
     ...{ journal, store, storage, images, notes, hub, clock, steadyNow, log },
   });
@@ -257,8 +257,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     draining: () => renders.draining,
     disks: disks.parts,
     paused: () => journal.isPaused({}),
-    generators: () =>
-      [...generators.keys()].filter((name) => !unused.has(name)).map((name) => [name, runner.healthOf(name)] as const),
+    generators: () => states.used.map((name) => [name, runner.healthOf(name)] as const),
     bus: () => bus?.status(),
     clock,
     version: packageJson.version,
@@ -292,7 +291,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   void timeouts.look();
   await disks.start();
   await healthFile?.start();
-  for (const [name, { generator }] of generators) if (!unused.has(name)) void startGenerator(name, generator);
+  states.startAll();
   log.info({ url: links.base, data_dir: config.data_dir, cache_dir: config.cache_dir }, 'the server is ready');
 
   const running = parts.move();
@@ -307,27 +306,6 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
       log.info({}, 'the server has stopped');
     },
   };
-
-  /** HTTP is up before the model is; a generator that can never start for lack of a setting ends the program. */
-  async function startGenerator(name: string, generator: ImageGenerator): Promise<void> {
-    try {
-      await generator.start();
-    } catch (thrown) {
-      const error = asAppError(thrown);
-      if (error.code === 'config_invalid') onFatal(error);
-      else log.error({ err: error, generator: name }, 'a generator could not be started');
-    }
-    noteHealth(name);
-  }
-
-  /** A generator that takes work again is given some; its state is an event once, however often it says so. */
-  function noteHealth(name: string): void {
-    const health = generators.get(name)?.generator.health();
-    if (health === undefined || health.state === lastStates.get(name)) return;
-    lastStates.set(name, health.state);
-    runner.wake(name);
-    void noteState(journal, name, health, clock, log);
-  }
 }
 
 /** A folder that cannot be written at the start is a wrong setting; later it is trouble that may pass. */
@@ -337,20 +315,6 @@ async function openStore({ cache_dir }: Config) {
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'storage_failed') throw error;
     throw new AppError('config_invalid', `cache_dir = "${cache_dir}": this folder cannot be written`, { cause: error });
-  }
-}
-
-function isDisabled([, { generator }]: readonly [string, ServedGenerator]): boolean {
-  return generator.health().state === 'disabled';
-}
-
-async function noteState(journal: Journal, generator: string, health: GeneratorHealth, clock: Clock, log: Log) {
-  const { state, reason } = health;
-  const event: NewEvent = { type: 'GeneratorState', generator, state, ...(reason === undefined ? {} : { reason }) };
-  try {
-    await journal.note({ event, at: clock.now() });
-  } catch (error) {
-    log.error({ err: error, generator, state }, 'a generator’s state could not be journalled');
   }
 }
 
