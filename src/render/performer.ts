@@ -1,5 +1,5 @@
 import { AppError, asAppError } from '../errors.ts';
-import type { GeneratedImage, GenerateHooks, ImageGenerator, InputImage, Work } from '../generators/generator.ts';
+import type { GenerateHooks, ImageGenerator, InputImage, Work } from '../generators/generator.ts';
 import type { Hold, ImageStore } from '../store/image-store.ts';
 import type { Images } from '../store/images.ts';
 import type { Admission, Breaker } from './breaker.ts';
@@ -48,6 +48,17 @@ export interface Performing {
   readonly purse: Purse;
   /** How long a render may take here unless it says otherwise, in ms. */
   readonly timeoutMs: number;
+}
+
+/** An image as it is to be stored. */
+interface FinishedImage extends Pick<RenderImage, 'format' | 'width' | 'height' | 'seed'> {
+  readonly bytes: Uint8Array;
+}
+
+/** What a generator has made, and when by the clock's `elapsed` it had. */
+interface Drawn {
+  readonly finished: readonly FinishedImage[];
+  readonly drawnAt: number;
 }
 
 /** Does one work, from its claim to its end in the journal. Never rejects. */
@@ -115,53 +126,52 @@ export function createPerformer(options: PerformerOptions): Perform {
     const { claimed, abort } = work;
     const input = await loadWork(claimed.workId, claimed.spec);
     abort.signal.throwIfAborted();
-    const generated = await draw(by, work, input);
-    const drawn = clock.elapsed();
-    throwIfNobodyWaits(abort.signal);
+    const { finished, drawnAt } = await draw(by, work, input);
     const stored: RenderImage[] = [];
     // All or none, whoever leaves meanwhile: only what the journal hears of is ever removed.
-    for (const image of generated) stored.push(await keep(image, work, hold));
-    const renderMs = drawn - work.drawingStartedAt;
+    for (const image of finished) stored.push(await keep(image, work, hold));
+    const renderMs = drawnAt - work.drawingStartedAt;
     options.onDrawn(claimed.generator, renderMs);
-    const made = { images: stored, renderMs: tenths(renderMs), storeMs: tenths(clock.elapsed() - drawn) };
+    const made = { images: stored, renderMs: tenths(renderMs), storeMs: tenths(clock.elapsed() - drawnAt) };
     await notes.keep(claimed.workId, made);
     return made;
   }
 
-  /** Has the generator draw, and judges it by that. */
-  async function draw(by: Performing, work: RunningWork, input: Work): Promise<GeneratedImage[]> {
-    const { generator, breaker } = by;
+  /** Has the generator draw, and judges it by whether that can be used. */
+  async function draw(by: Performing, work: RunningWork, input: Work): Promise<Drawn> {
     // What was submitted before is paid before.
     const release = work.remoteId === undefined ? await by.purse.admit() : () => undefined;
     try {
       work.abort.signal.throwIfAborted();
-      const admission = breaker.admit();
-      work.drawingStartedAt = clock.elapsed();
-      const generate = () => generator.generate(input, hooksOf(by, work));
-      return await judged(admission, by, work, generate, input.numImages);
+      const admission = by.breaker.admit();
+      try {
+        const drawn = await finish(by, work, input);
+        admission.succeed();
+        return drawn;
+      } catch (error) {
+        judge(admission, by, work, asAppError(error));
+        throw error;
+      }
     } finally {
       release();
     }
   }
 
-  async function judged(
-    admission: Admission,
-    by: Performing,
-    work: RunningWork,
-    generate: () => Promise<GeneratedImage[]>,
-    count: number,
-  ) {
-    try {
-      const generated = await generate();
-      if (generated.length !== count) {
-        throw new AppError('generator_failed', `The generator made ${generated.length} of ${count} images.`);
-      }
-      admission.succeed();
-      return generated;
-    } catch (error) {
-      judge(admission, by, work, asAppError(error));
-      throw error;
+  /** The generator's images as they are to be stored: one that cannot be encoded is no image. */
+  async function finish(by: Performing, work: RunningWork, input: Work): Promise<Drawn> {
+    work.drawingStartedAt = clock.elapsed();
+    const generated = await by.generator.generate(input, hooksOf(by, work));
+    const drawnAt = clock.elapsed();
+    if (generated.length !== input.numImages) {
+      throw new AppError('generator_failed', `The generator made ${generated.length} of ${input.numImages} images.`);
     }
+    throwIfNobodyWaits(work.abort.signal);
+    const { outputFormat: format, quality } = work.claimed.spec;
+    const finished: FinishedImage[] = [];
+    for (const image of generated) {
+      finished.push({ ...(await images.encode(image, { format, quality })), format, seed: image.seed });
+    }
+    return { finished, drawnAt };
   }
 
   /** A stop tells nothing about the generator, unless it let its own time pass. */
@@ -228,16 +238,14 @@ export function createPerformer(options: PerformerOptions): Perform {
   }
 
   /** What is drawn, and may be paid, waits for storage that is in trouble as long as somebody waits for it. */
-  async function keep(image: GeneratedImage, work: RunningWork, hold: Hold): Promise<RenderImage> {
-    const { outputFormat: format, quality } = work.claimed.spec;
-    const { bytes, width, height } = await images.encode(image, { format, quality });
+  async function keep({ bytes, ...image }: FinishedImage, work: RunningWork, hold: Hold): Promise<RenderImage> {
     let leave: (() => void) | undefined;
     try {
       for (;;) {
         try {
-          const saved = await store.save(bytes, format, hold);
+          const saved = await store.save(bytes, image.format, hold);
           work.storageTrouble = undefined;
-          return { imageId: saved.imageId, format, width, height, bytes: saved.bytes, seed: image.seed };
+          return { ...saved, ...image };
         } catch (error) {
           const trouble = asAppError(error);
           work.storageTrouble = trouble;

@@ -12,8 +12,8 @@ import type { OptionalField } from '../../src/messages/fields.ts';
 export interface Step {
   readonly work: Work;
   readonly hooks: GenerateHooks;
-  /** Ends it with one small image for each that was asked for. */
-  finish(): void;
+  /** Ends it with one small image for each that was asked for, or with these. */
+  finish(images?: GeneratedImage[]): void;
   fail(error: unknown): void;
 }
 
@@ -47,7 +47,7 @@ export class SteppedGenerator implements ImageGenerator {
       if (this.stopsOnAbort) reject(hooks.signal.reason);
     });
     if (this.#closed) reject(new Error('closed'));
-    this.calls.push({ work, hooks, finish: () => resolve(imagesFor(work)), fail: reject });
+    this.calls.push({ work, hooks, finish: (images = imagesFor(work)) => resolve(images), fail: reject });
     for (const watch of this.#watchers.splice(0)) watch();
     return promise;
   }

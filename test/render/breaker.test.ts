@@ -163,6 +163,42 @@ describe('the circuit of a generator', () => {
     expect(states).toEqual(['draw open', 'draw degraded', 'draw ready']);
   });
 
+  it('is opened by images that cannot be used as well', async () => {
+    const { submit, generator, runner, watch } = await startRunner();
+    const broken = { kind: 'encoded', bytes: Buffer.from('<html>Sorry</html>'), seed: 7 } as const;
+    for (let number = 1; number <= 5; number += 1) {
+      const { id } = await submit();
+      (await generator.call(number)).finish([broken]);
+      expect(await watch.until('RenderFailed', id)).toMatchObject({ code: 'invalid_output' });
+    }
+    expect(runner.healthOf('draw')).toMatchObject({
+      state: 'open',
+      reason: /5 times in a row, lastly as invalid_output/,
+    });
+  });
+
+  it('is not opened by storage that is in trouble', async () => {
+    let tried = Promise.withResolvers<void>();
+    const { submit, generator, runner, clock, watch } = await startRunner({
+      store: (real) => ({
+        ...real,
+        save() {
+          tried.resolve();
+          return Promise.reject(new AppError('storage_failed', 'No.'));
+        },
+      }),
+    });
+    for (let number = 1; number <= 6; number += 1) {
+      tried = Promise.withResolvers();
+      const { id } = await submit({ timeoutMs: 1000 });
+      (await generator.call(number)).finish();
+      await tried.promise;
+      await clock.advance(1000);
+      expect(await watch.until('RenderFailed', id)).toMatchObject({ code: 'storage_failed' });
+    }
+    expect(runner.healthOf('draw').state).toBe('ready');
+  });
+
   it('is opened by a generator that lets its own time pass, not by a caller’s short one', async () => {
     const { submit, generator, runner, clock, watch } = await startRunner();
     for (let number = 1; number <= 6; number += 1) {
