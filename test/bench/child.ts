@@ -2,19 +2,35 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { Histogram } from 'node:perf_hooks';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
+
+/** As the launcher starts the server, and so for both sides: threads and fonts decide how long an image takes. */
+const LAUNCHED = {
+  UV_THREADPOOL_SIZE: '16',
+  FONTCONFIG_FILE: fileURLToPath(new URL('../../assets/fonts/fonts.conf', import.meta.url)),
+};
+
+/** How long the child's event loop was held up. */
+export interface LoopDelays {
+  readonly delayP99Ms: number;
+  readonly delayMaxMs: number;
+}
 
 /** A side of a scenario in a process of its own, so that measuring it does not slow it. */
 export interface Child<R> {
   /** What it said when it was ready. */
   readonly ready: { readonly url?: string };
   /** Has it do its work, or be measured while somebody else loads it until `done`. */
-  measure(done?: () => Promise<unknown>): Promise<R & { readonly delayP99Ms: number }>;
+  measure(done?: () => Promise<unknown>): Promise<R & LoopDelays>;
   stop(): Promise<void>;
 }
 
 /** Starts `test/bench/children/<name>.ts` with these arguments. */
 export async function startChild<R>(name: string, ...args: string[]): Promise<Child<R>> {
-  const child = fork(new URL(`./children/${name}.ts`, import.meta.url), args, { serialization: 'advanced' });
+  const child = fork(new URL(`./children/${name}.ts`, import.meta.url), args, {
+    serialization: 'advanced',
+    env: { ...LAUNCHED, ...process.env },
+  });
   const [ready] = await once(child, 'message');
   return {
     ready,
@@ -52,7 +68,8 @@ export function runChild({ url, work, stop }: ChildWork): void {
     } else if (message === 'end') {
       const report = await working;
       delays.disable();
-      process.send?.({ ...report, delayP99Ms: delays.percentile(99) / 1e6 });
+      const loop: LoopDelays = { delayP99Ms: delays.percentile(99) / 1e6, delayMaxMs: delays.max / 1e6 };
+      process.send?.({ ...report, ...loop });
     } else {
       await stop();
       process.exit(0);
