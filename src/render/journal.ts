@@ -368,14 +368,19 @@ export interface JournalOperations {
   evict(call: { limits: EvictionLimits; at: number }): readonly EvictedFile[];
   /** Files that were given up, but not removed before the process died. */
   doomed(call: Record<string, never>): readonly EvictedFile[];
+  /** Whether a file is given up still: it may have been saved, and entered, anew since then. */
+  isDoomed(call: { file: EvictedFile }): boolean;
   /** Notes that files which were given up are removed. */
   removed(call: { files: readonly EvictedFile[] }): void;
   storeUsage(call: Record<string, never>): StoreUsage;
   /**
-   * Forgets renders that ended before then, with their events, and old idempotency keys; some hundred at a time.
-   * Their ids stay taken no longer.
+   * Forgets renders that ended before then, with their events, and old idempotency keys. Their ids stay taken no longer.
+   * It looks at some hundred at a time, those that came in first; `next`: where to go on, as `after`, if there is more.
    */
-  forget(call: { endedBefore: number; at: number }): { renders: number };
+  forget(call: { endedBefore: number; at: number; after?: number | undefined }): {
+    renders: number;
+    next?: number | undefined;
+  };
   /** Makes prompts findable that are not yet, some hundred at a time. */
   indexPrompts(call: Record<string, never>): { left: boolean };
   findImage(call: { imageId: string }): ImageRecord | undefined;

@@ -10,7 +10,10 @@ const TARGET = 0.8;
 
 /** Options of `createRetention`. */
 export interface RetentionOptions {
-  readonly journal: Pick<Journal, 'evict' | 'storeUsage' | 'doomed' | 'removed' | 'forget' | 'indexPrompts'>;
+  readonly journal: Pick<
+    Journal,
+    'evict' | 'storeUsage' | 'doomed' | 'isDoomed' | 'removed' | 'forget' | 'indexPrompts'
+  >;
   readonly store: Pick<ImageStore, 'remove'>;
   readonly maxBytes: number;
   /** How long an image is safe after its last use. */
@@ -54,10 +57,11 @@ export function createRetention(options: RetentionOptions): Retention {
   async function forget(): Promise<void> {
     const at = clock.now();
     let renders = 0;
-    for (;;) {
-      const forgotten = await journal.forget({ endedBefore: at - keepMs, at });
+    let after: number | undefined = 0;
+    while (after !== undefined) {
+      const forgotten = await journal.forget({ endedBefore: at - keepMs, at, after });
       renders += forgotten.renders;
-      if (forgotten.renders === 0) break;
+      after = forgotten.next;
     }
     if (renders > 0) log.info({ renders }, 'old renders were forgotten');
   }
@@ -82,12 +86,16 @@ export function createRetention(options: RetentionOptions): Retention {
     if (files > 0) log.info({ files }, 'files of the image store were given up');
   }
 
-  /** Removes files that the journal has given up; returns how many. What is held is in use anew, and stays. */
+  /**
+   * Removes files that the journal has given up; returns how many. What somebody has saved anew meanwhile stays: either
+   * it is held, or the journal knows it again. If nothing comes of it, it goes in another round.
+   */
   async function remove(files: readonly EvictedFile[]): Promise<number> {
     const done: EvictedFile[] = [];
     for (const file of files) {
       try {
-        if (await store.remove(file)) onEvicted(file);
+        if (!(await store.remove(file, async () => !(await journal.isDoomed({ file }))))) continue;
+        onEvicted(file);
         done.push(file);
       } catch (error) {
         log.warn({ err: error, kind: file.kind, image_id: file.imageId }, 'a file could not be removed');

@@ -59,11 +59,13 @@ export async function createFileImageStore(options: { dir: string }): Promise<Fi
     saveInput: async (bytes, hold) => await store(bytes, inputPathOf, hold),
     hold: holds.open,
 
-    async remove(file) {
+    async remove(file, isWanted) {
       const path = file.kind === 'image' ? pathOf(file.imageId, file.format) : inputPathOf(file.imageId);
       return await holds.remove(path, async () => {
+        if (await isWanted?.()) return false;
         try {
           await rm(path, { force: true });
+          return true;
         } catch (error) {
           throw storageError(error);
         }

@@ -37,17 +37,19 @@ export function createHolds() {
       await removing.get(path);
     },
 
-    /** Removes a path unless it is held; says whether it did. */
-    async remove(path: string, remove: () => Promise<void>): Promise<boolean> {
+    /** Removes a path unless it is held; says whether it did, as `remove` does. */
+    async remove(path: string, remove: () => Promise<boolean>): Promise<boolean> {
       if (held.has(path)) return false;
       const removal = remove().finally(() => removing.delete(path));
       // Whoever saves it only waits for the end; the error is the remover's.
       removing.set(
         path,
-        removal.catch(() => undefined),
+        removal.then(
+          () => undefined,
+          () => undefined,
+        ),
       );
-      await removal;
-      return true;
+      return await removal;
     },
   };
 }

@@ -28,8 +28,11 @@ export interface ImageStore {
   saveInput(bytes: Uint8Array, hold?: Hold): Promise<StoredFile>;
   /** A new hold, on nothing yet. */
   hold(): Hold;
-  /** Deletes a file, unless it is held; says whether it is gone. Who reads it goes on reading. Throws `storage_failed`. */
-  remove(file: StoreFile): Promise<boolean>;
+  /**
+   * Deletes a file, unless it is held, or `isWanted` says so; says whether it is gone. While `isWanted` is asked and
+   * the file removed, whoever saves it waits. Who reads it goes on reading. Throws `storage_failed`, or as `isWanted`.
+   */
+  remove(file: StoreFile, isWanted?: () => Promise<boolean>): Promise<boolean>;
   /** An input image's bytes. Throws `image_not_found`. */
   readInput(imageId: string): Promise<Buffer>;
   /** A finished image's file, opened. Throws `image_not_found`. The caller closes it by ending the stream. */

@@ -1,8 +1,13 @@
 import { existsSync } from 'node:fs';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import type { EvictedFile, Journal } from '../../src/render/journal.ts';
+import { createRetention } from '../../src/render/retention.ts';
+import { createFileImageStore } from '../../src/store/file-image-store.ts';
 import type { TestApp } from '../helper.ts';
-import { startApp } from '../helper.ts';
+import { startApp, temporaryDir } from '../helper.ts';
 import { ManualClock } from '../manual-clock.ts';
+import { accept, claim } from './journal-fixtures.ts';
+import { openJournal } from './sqlite/open.ts';
 
 const MINUTE = 60_000;
 
@@ -71,4 +76,107 @@ it('max_age_days lets go what was not used for so long, although there is room',
   await untilGone(old.path, clock);
   expect(await status(app, old.id)).toBe(410);
   expect(await status(app, young.id)).toBe(200);
+});
+
+describe('an image that is made again while it is being given up', () => {
+  const BYTES = Buffer.from('always the same');
+
+  /** A store with one image that has to go. `save` makes it again; what it resolves with enters it. */
+  async function startFull(change: (journal: Journal, save: () => Promise<() => Promise<void>>) => Partial<Journal>) {
+    const { journal } = await openJournal();
+    const store = await createFileImageStore({ dir: await temporaryDir() });
+    const clock = new ManualClock();
+    const gone: EvictedFile[] = [];
+    const save = async () => {
+      await accept(journal, { createdAt: clock.now() });
+      const { workId, attempt } = await claim(journal);
+      const hold = store.hold();
+      const { imageId, bytes } = await store.save(BYTES, 'png', hold);
+      const image = { imageId, bytes, format: 'png', width: 8, height: 8, seed: 1 } as const;
+      return async () => {
+        const result = { kind: 'succeeded', images: [image], renderMs: 1, storeMs: 1 } as const;
+        await journal.finish({ workId, attempt, result, at: clock.now() });
+        hold.release();
+      };
+    };
+    await (await save())();
+    await clock.advance(10 * MINUTE);
+    const silent = () => undefined;
+    const retention = createRetention({
+      journal: { ...journal, ...change(journal, save) },
+      ...{ store, clock, maxBytes: 1, pinMs: MINUTE, maxAgeMs: undefined, keepMs: 1000 * MINUTE },
+      log: { debug: silent, info: silent, warn: silent, error: silent },
+      onEvicted: (file) => gone.push(file),
+    });
+    const { imageId } = await store.save(BYTES, 'png');
+    return { journal, store, retention, gone, imageId };
+  }
+
+  it('stays, when it is entered before its file is to go', async () => {
+    const { journal, store, retention, gone, imageId } = await startFull((real, save) => ({
+      async evict(call) {
+        const files = await real.evict(call);
+        if (files.length > 0) await (await save())();
+        return files;
+      },
+    }));
+    await retention.round();
+    expect(gone).toEqual([]);
+    expect(await store.has(imageId, 'png')).toBe(true);
+    expect((await journal.findImage({ imageId }))?.evictedAt).toBeUndefined();
+    expect(await journal.doomed({})).toEqual([]);
+  });
+
+  it('stays, when it is saved before its file is to go, and entered afterwards', async () => {
+    let enter = async () => {};
+    const { journal, store, retention, gone, imageId } = await startFull((real, save) => ({
+      async evict(call) {
+        const files = await real.evict(call);
+        if (files.length > 0) enter = await save();
+        return files;
+      },
+    }));
+    await retention.round();
+    expect(gone).toEqual([]);
+    await enter();
+    expect(await store.has(imageId, 'png')).toBe(true);
+    expect(await journal.doomed({})).toEqual([]);
+  });
+
+  it('is there again, when it is saved while its file goes', async () => {
+    let saved: Promise<() => Promise<void>> | undefined;
+    const { journal, store, retention, gone, imageId } = await startFull((real, save) => ({
+      isDoomed(call) {
+        saved ??= save();
+        return real.isDoomed(call);
+      },
+    }));
+    await retention.round();
+    expect(gone).toHaveLength(1);
+    await (await saved)?.();
+    expect(await store.has(imageId, 'png')).toBe(true);
+    expect((await journal.findImage({ imageId }))?.evictedAt).toBeUndefined();
+  });
+
+  it('goes in the next round, when nothing came of it', async () => {
+    const hold: { release?: () => void } = {};
+    const { store, retention, gone, imageId, journal } = await startFull((real) => ({
+      async evict(call) {
+        const files = await real.evict(call);
+        if (files.length > 0) {
+          const mine = store.hold();
+          await store.save(BYTES, 'png', mine);
+          hold.release = mine.release;
+        }
+        return files;
+      },
+    }));
+    await retention.round();
+    expect(gone).toEqual([]);
+    hold.release?.();
+    await retention.round();
+    expect(gone).toHaveLength(1);
+    expect(await store.has(imageId, 'png')).toBe(false);
+    expect(await journal.doomed({})).toEqual([]);
+  });
 });

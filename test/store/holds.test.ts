@@ -39,7 +39,7 @@ it('an input is removed apart from an image of the same bytes', async () => {
 
 it('what is being removed is gone before it is saved anew', async () => {
   const holds = createHolds();
-  const removal = Promise.withResolvers<void>();
+  const removal = Promise.withResolvers<boolean>();
   const removed = holds.remove('/a', () => removal.promise);
   const order: string[] = [];
   const hold = holds.open();
@@ -47,10 +47,25 @@ it('what is being removed is gone before it is saved anew', async () => {
   void removed.then(() => order.push('removed'));
   await Promise.resolve();
   expect(order).toEqual([]);
-  removal.resolve();
+  removal.resolve(true);
   await Promise.all([removed, kept]);
   expect(order.sort()).toEqual(['kept', 'removed']);
-  expect(await holds.remove('/a', async () => {})).toBe(false);
+  expect(await holds.remove('/a', async () => true)).toBe(false);
+});
+
+it('a file that is wanted is not removed, and nobody saves it while that is asked', async () => {
+  const store = await createFileImageStore({ dir: await temporaryDir() });
+  const { imageId } = await store.save(BYTES, 'png');
+  const file = { kind: 'image', imageId, format: 'png' } as const;
+  expect(await store.remove(file, async () => true)).toBe(false);
+  expect(await store.has(imageId, 'png')).toBe(true);
+  const answer = Promise.withResolvers<boolean>();
+  const removed = store.remove(file, () => answer.promise);
+  const saved = store.save(BYTES, 'png', store.hold());
+  answer.resolve(false);
+  expect(await removed).toBe(true);
+  await saved;
+  expect(await store.has(imageId, 'png')).toBe(true);
 });
 
 it('a removal that fails says so, and saving goes on', async () => {
@@ -59,5 +74,5 @@ it('a removal that fails says so, and saving goes on', async () => {
   const kept = holds.keep('/a', undefined);
   await expect(removed).rejects.toThrow('disk');
   await kept;
-  expect(await holds.remove('/a', async () => {})).toBe(true);
+  expect(await holds.remove('/a', async () => true)).toBe(true);
 });

@@ -132,6 +132,7 @@ export async function openSqliteJournal({ dir, onFatal, onRestored }: SqliteJour
     lose: call('lose'),
     evict: call('evict'),
     doomed: call('doomed'),
+    isDoomed: call('isDoomed'),
     removed: call('removed'),
     storeUsage: call('storeUsage'),
     forget: call('forget'),

@@ -20,7 +20,7 @@ const ACTIVE_INPUT = `EXISTS (SELECT 1 FROM work_inputs JOIN works ON works.id =
 
 type RetentionOperations = Pick<
   JournalOperations,
-  'touch' | 'lose' | 'evict' | 'doomed' | 'removed' | 'storeUsage' | 'forget'
+  'touch' | 'lose' | 'evict' | 'doomed' | 'isDoomed' | 'removed' | 'storeUsage' | 'forget'
 >;
 
 const doomedRow = z.discriminatedUnion('kind', [
@@ -53,11 +53,12 @@ export function createRetentionOperations(context: JournalContext): RetentionOpe
   }
 
   /** Renders that ended before, oldest first, with the work that nobody else has. */
-  function forgetRenders(before: number): number {
-    const old = all(
-      `SELECT ord, id, work_id FROM (SELECT * FROM renders ORDER BY ord LIMIT ${MOST_AT_ONCE}) WHERE finished_at < $before`,
-      { before },
+  function forgetRenders(before: number, after: number): ReturnType<RetentionOperations['forget']> {
+    const looked = all(
+      `SELECT ord, id, work_id, created_at, finished_at FROM renders WHERE ord > $after ORDER BY ord LIMIT ${MOST_AT_ONCE}`,
+      { after },
     );
+    const old = looked.filter(({ finished_at: at }) => typeof at === 'number' && at < before);
     for (const { ord = null, id = null, work_id: workId = null } of old) {
       run('DELETE FROM renders WHERE id = $id', { id });
       search.forget(Number(ord));
@@ -67,7 +68,10 @@ export function createRetentionOperations(context: JournalContext): RetentionOpe
       }
       run('DELETE FROM works WHERE id = $workId', { workId });
     }
-    return old.length;
+    const last = looked.length === MOST_AT_ONCE ? looked.at(-1) : undefined;
+    // What comes after one that is not that old cannot have ended before.
+    const next = last !== undefined && Number(last.created_at) < before ? Number(last.ord) : undefined;
+    return { renders: old.length, ...(next === undefined ? {} : { next }) };
   }
 
   return {
@@ -122,6 +126,9 @@ export function createRetentionOperations(context: JournalContext): RetentionOpe
       });
     },
 
+    isDoomed: ({ file: { kind, imageId } }) =>
+      one('SELECT 1 FROM doomed WHERE kind = $kind AND image_id = $imageId', { kind, imageId }) !== undefined,
+
     removed({ files }) {
       for (const { kind, imageId } of files) {
         run('DELETE FROM doomed WHERE kind = $kind AND image_id = $imageId', { kind, imageId });
@@ -130,9 +137,9 @@ export function createRetentionOperations(context: JournalContext): RetentionOpe
 
     storeUsage,
 
-    forget({ endedBefore: before, at }) {
+    forget({ endedBefore: before, at, after = 0 }) {
       calls.forget(at);
-      const renders = forgetRenders(before);
+      const forgotten = forgetRenders(before, after);
       // Their events are older than their ends.
       run(
         `DELETE FROM events WHERE at < $before AND seq IN (SELECT seq FROM events ORDER BY seq LIMIT ${MOST_EVENTS})`,
@@ -146,7 +153,7 @@ export function createRetentionOperations(context: JournalContext): RetentionOpe
            LIMIT ${MOST_AT_ONCE})`,
         { before },
       );
-      return { renders };
+      return forgotten;
     },
   };
 }

@@ -63,6 +63,21 @@ export function forgettingOfJournal(open: OpenJournal): void {
       expect(renders.map(({ id }) => id)).toEqual([next.id, running.id]);
     });
 
+    it('goes on behind those that may not be forgotten, however many they are, and not to what is young', async () => {
+      const { journal } = await open();
+      const renders = (count: number, createdAt: number) =>
+        Array.from({ length: count }, () => newRender({ createdAt }));
+      await journal.accept({ renders: renders(600, 0), maxQueued: 10_000 });
+      const old = await accept(journal, { createdAt: 0 });
+      await journal.settle({ renderId: old.id, status: 'cancelled', error: CANCELLED, at: 5 });
+      await journal.accept({ renders: renders(600, AT), maxQueued: 10_000 });
+      const first = await journal.forget({ endedBefore: 10, at: AT });
+      expect(first).toMatchObject({ renders: 0, next: expect.any(Number) });
+      const second = await journal.forget({ endedBefore: 10, at: AT, after: first.next });
+      expect(second).toEqual({ renders: 1 });
+      expect(await isKnown(journal, old.id)).toBe(false);
+    });
+
     it('keeps work that another render still has, with its images and what it took', async () => {
       const { journal } = await open();
       const first = await draw(journal, 'a', AT, { cacheKey: 'ab' });
@@ -101,8 +116,12 @@ export function forgettingOfJournal(open: OpenJournal): void {
       await journal.accept({ renders, maxQueued: 10_000 });
       await journal.clearQueue({ error: CANCELLED, at: AT });
       const counts: number[] = [];
-      do counts.push((await journal.forget({ endedBefore: AT + 1, at: AT })).renders);
-      while (counts.at(-1) !== 0);
+      let after: number | undefined = 0;
+      while (after !== undefined) {
+        const forgotten = await journal.forget({ endedBefore: AT + 1, at: AT, after });
+        counts.push(forgotten.renders);
+        after = forgotten.next;
+      }
       expect(counts.reduce((sum, count) => sum + count, 0)).toBe(1_100);
       expect(Math.max(...counts)).toBeLessThanOrEqual(500);
       expect((await journal.listRenders({ filters: {}, limit: 9 })).renders).toEqual([]);
@@ -136,7 +155,10 @@ export function forgettingOfJournal(open: OpenJournal): void {
       const inputs = [{ imageId: '1'.repeat(64), bytes: 5 }];
       await draw(journal, 'a', AT, { inputs });
       expect(await evictBefore(journal, AT + 1)).toHaveLength(2);
+      const file = { kind: 'image', imageId: imageOf('a').imageId, format: 'png' } as const;
+      expect(await journal.isDoomed({ file })).toBe(true);
       await draw(journal, 'a', AT + 10, { inputs });
+      expect(await journal.isDoomed({ file })).toBe(false);
       expect(await (await reopen()).doomed({})).toEqual([]);
     });
   });
