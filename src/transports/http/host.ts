@@ -19,7 +19,7 @@ export function createHostCheck({ host, public_url, allowed_hosts }: Config['htt
     ...(public_url === undefined ? [] : [new URL(public_url).hostname]),
   ];
   const names = new Set(ours.map(plainName));
-  return async ({ raw, routeOptions }: FastifyRequest): Promise<void> => {
+  return ({ raw, routeOptions }: FastifyRequest): void => {
     const asked = raw.headers.host;
     if (asked === undefined) {
       if (raw.httpVersion === '1.1') throw new AppError('bad_request', 'The request has no Host header.');

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
 import { AppError } from '../../errors.ts';
 
@@ -9,16 +10,7 @@ export function readOnlyJson(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, bytes: Buffer, done) => {
-    const text = decode(bytes);
-    if (text === undefined) done(new AppError('malformed_json', 'The body is not valid UTF-8.'));
-    else void parse(request, text, done);
+    if (isUtf8(bytes)) void parse(request, bytes.toString(), done);
+    else done(new AppError('malformed_json', 'The body is not valid UTF-8.'));
   });
-}
-
-function decode(bytes: Buffer): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    return undefined;
-  }
 }

@@ -12,7 +12,7 @@ export function originsOf(urls: readonly string[]): ReadonlySet<string> {
  * `Origin`. The `Host` must have been checked before. Throws `forbidden_origin`.
  */
 export function createOriginCheck(allowed: ReadonlySet<string>) {
-  return async ({ headers, method, ws }: FastifyRequest): Promise<void> => {
+  return ({ headers, method, ws }: FastifyRequest): void => {
     const { origin, host } = headers;
     if (origin === undefined || (['GET', 'HEAD'].includes(method) && !ws)) return;
     if (allowed.has(origin) || origin === `http://${host}` || origin === `https://${host}`) return;

@@ -1,7 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http';
 import { METHODS } from 'node:http';
 import type { Duplex } from 'node:stream';
-import helmet from '@fastify/helmet';
 import websocket from '@fastify/websocket';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import fastify, { LogController } from 'fastify';
@@ -18,6 +17,7 @@ import { maxConnections } from './max-connections.ts';
 import { addDocumentation } from './openapi.ts';
 import { answerOrigins, createOriginCheck, originsOf } from './origin.ts';
 import { fromHttpError, PROBLEM_TYPE, toProblem } from './problem.ts';
+import { securityHeaders } from './security-headers.ts';
 import { createKnownRoutes, notServed } from './unknown-routes.ts';
 
 const MIB = 1024 * 1024;
@@ -84,12 +84,6 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
     if (wsHandler !== undefined) webSocketPaths.add(url);
   });
 
-  // Pages bring their own policy, and the server itself speaks plain HTTP.
-  await app.register(helmet, {
-    contentSecurityPolicy: false,
-    strictTransportSecurity: false,
-    crossOriginResourcePolicy: { policy: origins.size > 0 ? 'cross-origin' : 'same-origin' },
-  });
   await app.register(websocket, {
     options: { maxPayload: MAX_FRAME },
     preClose: (done) => void closeSockets().finally(done),
@@ -98,22 +92,31 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
       request.log.info({ err: error }, 'a WebSocket client broke the protocol'),
   });
 
-  app.addHook('onRequest', createHostCheck(config));
-  app.addHook('onRequest', createOriginCheck(origins));
+  // Hooks that wait for nothing are no promises: each of them would cost every request some.
+  const checkHost = createHostCheck(config);
+  const checkOrigin = createOriginCheck(origins);
+  app.addHook('onRequest', (request, _reply, done) => {
+    checkHost(request);
+    checkOrigin(request);
+    done();
+  });
   if (origins.size > 0) await answerOrigins(app, origins);
   let giveUp: NodeJS.Timeout | undefined;
-  app.addHook('onSend', async (request, reply) => {
-    void reply.header('x-request-id', request.id);
+  const safety = securityHeaders({ shared: origins.size > 0 });
+  app.addHook('onSend', (request, reply, _payload, done) => {
+    void reply.headers(safety).header('x-request-id', request.id);
     // Else the connection would be kept for a next request, and the server could not end.
     if (giveUp !== undefined) void reply.header('connection', 'close');
+    done();
   });
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'other';
     const method = METHODS.includes(request.method) ? request.method : 'other';
     onAnswer({ method, route, status: reply.statusCode, seconds: reply.elapsedTime / 1000 });
+    done();
   });
 
-  const refuseUnknown = async (request: FastifyRequest, reply: FastifyReply): Promise<never> => {
+  const refuseUnknown = (request: FastifyRequest, reply: FastifyReply): never => {
     const methods = routes.methodsOf(request.url);
     // A route that found nothing itself, as the one of the documentation's files.
     const allowed = methods.includes(request.method) ? [] : methods;
@@ -121,10 +124,11 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
     throw notServed(allowed);
   };
   // Before the body is read: at a wrong address it does not matter what is wrong with it.
-  app.addHook('onRequest', async (request, reply) => {
-    if (request.is404 || request.routeOptions.url === ANY_PATH) await refuseUnknown(request, reply);
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.is404 || request.routeOptions.url === ANY_PATH) refuseUnknown(request, reply);
+    done();
   });
-  app.setNotFoundHandler(refuseUnknown);
+  app.setNotFoundHandler(async (request, reply) => refuseUnknown(request, reply));
 
   app.addHook('preClose', async () => {
     // Node waits for every connection, also for one whose request never comes to its end.
