@@ -10,10 +10,12 @@ const LAUNCHED = {
   FONTCONFIG_FILE: fileURLToPath(new URL('../../assets/fonts/fonts.conf', import.meta.url)),
 };
 
-/** How long the child's event loop was held up. */
-export interface LoopDelays {
+/** How long the child's event loop was held up, and what its work took. */
+export interface Measured {
   readonly delayP99Ms: number;
   readonly delayMaxMs: number;
+  /** CPU of all its threads: other than time on a clock, it hardly depends on what else the machine does. */
+  readonly cpuMs: number;
 }
 
 /** A side of a scenario in a process of its own, so that measuring it does not slow it. */
@@ -21,7 +23,7 @@ export interface Child<R> {
   /** What it said when it was ready. */
   readonly ready: { readonly url?: string };
   /** Has it do its work, or be measured while somebody else loads it until `done`. */
-  measure(done?: () => Promise<unknown>): Promise<R & LoopDelays>;
+  measure(done?: () => Promise<unknown>): Promise<R & Measured>;
   stop(): Promise<void>;
 }
 
@@ -58,18 +60,25 @@ export interface ChildWork {
 
 /** Serves the parent's messages. */
 export function runChild({ url, work, stop }: ChildWork): void {
+  let cpu = process.cpuUsage();
   let delays: Histogram & { enable(): boolean; disable(): boolean };
   let working: Promise<object> = Promise.resolve({});
   process.on('message', async (message) => {
     if (message === 'begin') {
       delays = monitorEventLoopDelay({ resolution: 1 });
       delays.enable();
+      cpu = process.cpuUsage();
       working = work?.() ?? Promise.resolve({});
     } else if (message === 'end') {
       const report = await working;
       delays.disable();
-      const loop: LoopDelays = { delayP99Ms: delays.percentile(99) / 1e6, delayMaxMs: delays.max / 1e6 };
-      process.send?.({ ...report, ...loop });
+      const { user, system } = process.cpuUsage(cpu);
+      const measured: Measured = {
+        delayP99Ms: delays.percentile(99) / 1e6,
+        delayMaxMs: delays.max / 1e6,
+        cpuMs: (user + system) / 1000,
+      };
+      process.send?.({ ...report, ...measured });
     } else {
       await stop();
       process.exit(0);

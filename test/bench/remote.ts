@@ -39,7 +39,7 @@ export function remoteScenario({ side, perSecond, seconds, aim }: RemoteOptions)
       return {
         ours: async () => {
           const sample = { latencies: {} };
-          const { delayP99Ms } = await ours.measure(async () => {
+          const { delayP99Ms, cpuMs } = await ours.measure(async () => {
             sample.latencies = await load(() =>
               post(
                 `${ours.ready.url}/v1/renders`,
@@ -49,7 +49,8 @@ export function remoteScenario({ side, perSecond, seconds, aim }: RemoteOptions)
               ),
             );
           });
-          return { ...sample.latencies, 'loop delay p99 ms': delayP99Ms };
+          const perRender = cpuMs / (perSecond * seconds);
+          return { ...sample.latencies, 'loop delay p99 ms': delayP99Ms, 'CPU ms per render': perRender };
         },
         baseline: () =>
           load(() =>

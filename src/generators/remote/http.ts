@@ -93,7 +93,7 @@ export function createUpstreamHttp({ generator, provider, clock, observe }: Upst
       for await (const part of answer) {
         bytes += part.length;
         if (bytes > maxBytes) throw tooLarge(maxBytes);
-        yield new Uint8Array(part);
+        yield part;
       }
       complete = true;
     } catch (error) {

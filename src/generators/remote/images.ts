@@ -1,4 +1,5 @@
 import { AppError } from '../../errors.ts';
+import { decodeBase64 } from '../../messages/base64.ts';
 import type { Clock } from '../../render/clock.ts';
 import { checkAddress } from './addresses.ts';
 import { statusFailure } from './failures.ts';
@@ -67,10 +68,11 @@ export function createImageReader({ http, clock, provider, baseUrl, hosts }: Ima
 
   function decode(text: string): Uint8Array {
     const base64 = text.replace(/^data:[^,]{0,200},/, '');
-    if (base64.length > (MAX_ANSWER_BYTES * 4) / 3 + 4 || !/^[A-Za-z0-9+/]+={0,2}$/.test(base64)) {
+    const bytes = base64.length > (MAX_ANSWER_BYTES * 4) / 3 + 4 ? undefined : decodeBase64(base64);
+    if (bytes === undefined) {
       throw new AppError('invalid_output', `${provider} sent an image that is not base64 or too large.`);
     }
-    return checkImage(Buffer.from(base64, 'base64'), provider);
+    return checkImage(bytes, provider);
   }
 
   return { fetch: fetchImage, decode };

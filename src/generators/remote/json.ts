@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer';
 import type { z } from 'zod';
 import { malformedAnswer } from './failures.ts';
 
@@ -13,8 +14,14 @@ export function readJson<S extends z.ZodType>(schema: S, body: Uint8Array, provi
 /** The body as JSON, or `undefined` when it is none: providers and what stands before them also answer with HTML. */
 export function parseJson(body: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    return JSON.parse(textOf(body));
   } catch {
     return undefined;
   }
+}
+
+/** Images come as base64 in bodies of ASCII, which need not be decoded to be a text. */
+function textOf(body: Uint8Array): string {
+  if (isAscii(body)) return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1');
+  return new TextDecoder('utf-8', { fatal: true }).decode(body);
 }
