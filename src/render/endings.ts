@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../errors.ts';
+import type { ErrorCode, PublicError } from '../errors.ts';
 import { AppError, asAppError } from '../errors.ts';
 import type { GeneratorChoice } from '../generators/generator.ts';
 import type { AttemptOutcome } from '../messages/outputs.ts';
@@ -13,6 +13,9 @@ import type { RunningWork } from './running.ts';
 
 /** How long to wait before storage that failed is tried again, in ms. */
 export const STORAGE_RETRY_MS = 1000;
+
+/** How often is tried what fails for another reason than the storage; each pause is twice as long as the last one. */
+const ODD_TRIES = 5;
 
 /** Codes of failures after which nobody can know whether the provider took the work. */
 const UNKNOWN: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['outcome_unknown']);
@@ -41,17 +44,18 @@ export function createEndings(options: EndingOptions) {
 
   /**
    * Tries until it is written, since an end that is not in the journal would be lost. What is no trouble with the
-   * storage would fail for ever: that is left to the next start, as everything is when the server stops.
+   * storage may fail for ever: that is given up after some tries, as everything is when the server stops.
    */
   async function persist<T>(what: string, context: object, write: () => Promise<T>): Promise<T | undefined> {
-    for (;;) {
+    for (let odd = 0; ; ) {
       try {
         return await write();
       } catch (error) {
         log.error({ ...context, err: error }, `${what} could not be written`);
         const passing = ['storage_full', 'storage_failed'].includes(asAppError(error).code);
-        if (options.stopping() || !passing) return undefined;
-        await pause(clock, STORAGE_RETRY_MS, never);
+        if (!passing) odd += 1;
+        if (options.stopping() || odd === ODD_TRIES) return undefined;
+        await pause(clock, passing ? STORAGE_RETRY_MS : STORAGE_RETRY_MS * 2 ** (odd - 1), never);
       }
     }
   }
@@ -61,17 +65,17 @@ export function createEndings(options: EndingOptions) {
     return { workId: claimed.workId, attempt, ranMs, at: clock.now() };
   }
 
-  async function endAttempt(work: RunningWork, outcome: AttemptOutcome, error?: AppError): Promise<void> {
-    const call = { ...standing(work), outcome, ...(error === undefined ? {} : { error: error.toPublic() }) };
+  async function endAttempt(work: RunningWork, outcome: AttemptOutcome, error?: PublicError): Promise<void> {
+    const call = { ...standing(work), outcome, ...(error === undefined ? {} : { error }) };
     await persist('the end of an attempt', work.context, () => journal.endAttempt(call));
   }
 
   async function finish(work: RunningWork, result: WorkResult): Promise<Written> {
     const call = { ...standing(work), result };
     const ended = await persist('the end of a render', work.context, () => journal.finish(call));
-    if (ended === undefined && result.kind === 'succeeded' && !options.stopping()) {
-      const error = new AppError('internal', 'The images could not be entered into the journal.');
-      return finish(work, { kind: 'failed', error: error.toPublic() });
+    if (ended === undefined && !options.stopping()) {
+      if (result.kind === 'succeeded') return await fail(work, 'The images could not be entered into the journal.');
+      if (result.kind === 'failed') await settleEach(work, result.error);
     }
     // Everybody left between the last look at the signal and the commit: the attempt ended all the same.
     if (ended?.settled.length === 0) {
@@ -80,6 +84,20 @@ export function createEndings(options: EndingOptions) {
     }
     if (ended === undefined) return 'unwritten';
     return ended.settled.length > 0 ? 'counts' : 'late';
+  }
+
+  /** Fails for a reason of ours. */
+  function fail(work: RunningWork, message: string): Promise<Written> {
+    return finish(work, { kind: 'failed', error: new AppError('internal', message).toPublic() });
+  }
+
+  /** The end of the work cannot be written: then the end of each render is, which takes fewer steps. */
+  async function settleEach(work: RunningWork, error: PublicError): Promise<void> {
+    for (const { renderId, requestId } of work.waiters) {
+      const call = { renderId, status: 'failed', error, at: clock.now() } as const;
+      await persist('the failure of a render', { request_id: requestId }, () => journal.settle(call));
+    }
+    await endAttempt(work, 'failed', error);
   }
 
   /** Has another generator answer, or fails for all who wait. */
@@ -164,14 +182,17 @@ export function createEndings(options: EndingOptions) {
       finish(work, { kind: 'succeeded', ...made }),
 
     /** A failed attempt that is not the last one. */
-    failAttempt: (work: RunningWork, error: AppError) => endAttempt(work, failedOutcome(error), error),
+    failAttempt: (work: RunningWork, error: AppError) => endAttempt(work, failedOutcome(error), error.toPublic()),
 
     /** Begins the next attempt; false when nobody waits any more. */
     async begin(work: RunningWork): Promise<boolean> {
       const call = { workId: work.claimed.workId, attempt: work.attempt, at: clock.now() };
-      const attempt = await persist('the next attempt', work.context, () => journal.beginAttempt(call));
-      if (attempt === undefined) return false;
-      work.attempt = attempt;
+      const begun = await persist('the next attempt', work.context, async () => ({
+        attempt: await journal.beginAttempt(call),
+      }));
+      if (begun === undefined && !options.stopping()) await fail(work, 'The next attempt could not be begun.');
+      if (begun?.attempt === undefined) return false;
+      work.attempt = begun.attempt;
       work.attemptStartedAt = clock.elapsed();
       return true;
     },
@@ -179,7 +200,7 @@ export function createEndings(options: EndingOptions) {
     /** The work was stopped: it goes back to the queue when the server stops, else nobody waits for it. */
     async stopped(work: RunningWork): Promise<void> {
       const reason = asAppError(work.abort.signal.reason);
-      if (reason.code !== 'draining') return endAttempt(work, stoppedOutcome(reason, work), reason);
+      if (reason.code !== 'draining') return endAttempt(work, stoppedOutcome(reason, work), reason.toPublic());
       const call = { ...standing(work), spent: work.spent };
       await persist('handing work back', work.context, () => journal.release(call));
     },

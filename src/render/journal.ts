@@ -275,7 +275,7 @@ export interface JournalOperations {
   beginAttempt(call: { workId: string; attempt: number; at: number }): number | undefined;
   /** Notes a provider's job id for a running attempt. */
   noteRemoteId(call: { workId: string; attempt: number; remoteId: string }): void;
-  /** Notes what an attempt costs, in USD, be it over or not. */
+  /** Notes what an attempt costs, in USD, be it over or not. A provider's job costs once, however many asked after it. */
   noteCost(call: { workId: string; attempt: number; costUsd: number; at: number }): void;
   /** What a generator's attempts have cost since then, in USD, as far as known. */
   spentSince(call: { generator: string; since: number }): number;
@@ -318,7 +318,7 @@ export interface JournalOperations {
   interrupted(call: Record<string, never>): readonly InterruptedWork[];
   /**
    * At start: what ran when the process died goes back to its place in the queue, or fails as `crashed` when it was
-   * started `crashAttempts` times already. What waits for none of `generators` fails as `generator_unavailable`.
+   * started `crashAttempts` times already; those in which a provider had the job count a tenth. What waits for none of `generators` fails as `generator_unavailable`.
    */
   recover(call: { crashAttempts: number; generators: readonly string[]; at: number; steadyAt: number }): {
     requeued: number;

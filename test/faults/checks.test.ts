@@ -97,7 +97,9 @@ describe('the checks after kills', () => {
     ['an attempt after a success', evidence({ attempts: [ATTEMPT, { ...ATTEMPT, attempt: 2 }] }), 'succeeds twice'],
     [
       'a third start after two crashes',
-      evidence({ attempts: [1, 2, 3].map((attempt) => ({ ...ATTEMPT, attempt, outcome: 'crashed' })) }),
+      evidence({
+        attempts: [1, 2, 3].map((attempt) => ({ ...ATTEMPT, attempt, outcome: 'crashed', remote_id: null })),
+      }),
       'crash_attempts times',
     ],
     ['a job that was submitted again', evidence({}, { upstream: [SUBMIT, { ...SUBMIT, id: 'job2' }] }), 'asked once'],

@@ -427,6 +427,81 @@ describe('storage that fails', () => {
   });
 });
 
+describe('a journal that meets an error that nobody expected', () => {
+  const ODD = () => new AppError('internal', 'The journal met an error that it did not expect.');
+  /** Pauses between five tries of a call, in ms. */
+  const PAUSES = [1000, 2000, 4000, 8000];
+  /** Fails the calls of this name, as often as it is told to; lets the pauses between them pass. */
+  const startOdd = async (name: 'finish' | 'beginAttempt', times: number, retries = 0) => {
+    const failures = Array.from({ length: times }, () => Promise.withResolvers<void>());
+    let tries = 0;
+    const server = await startRunner({
+      retries,
+      journal: (real) => ({
+        ...real,
+        [name]: async (call: never) => {
+          const failure = failures[tries];
+          tries += 1;
+          if (failure === undefined) return await real[name](call);
+          failure.resolve();
+          throw ODD();
+        },
+      }),
+    });
+    const pass = async (from: number, pauses: readonly number[]) => {
+      for (const [at, ms] of pauses.entries()) {
+        await failures[from + at]?.promise;
+        await server.clock.advance(ms);
+      }
+    };
+    return { ...server, pass };
+  };
+
+  it('is asked again, and the render stands', async () => {
+    const { submit, generator, watch, pass } = await startOdd('finish', 3);
+    const { id } = await submit();
+    (await generator.call(1)).finish();
+    await pass(0, PAUSES.slice(0, 3));
+    await watch.until('ImageReady', id);
+  });
+
+  it('fails the render when it takes no images, and the slot is free', async () => {
+    const { submit, generator, watch, pass } = await startOdd('finish', 5);
+    const { id } = await submit();
+    const next = await submit();
+    (await generator.call(1)).finish();
+    await pass(0, PAUSES);
+    expect(await watch.until('RenderFailed', id)).toMatchObject({ code: 'internal' });
+    (await generator.call(2)).finish();
+    await watch.until('ImageReady', next.id);
+  });
+
+  it('fails each render by itself when it takes no end of the work at all', async () => {
+    const { submit, generator, watch, pass, journal } = await startOdd('finish', 10);
+    const { id } = await submit();
+    const next = await submit();
+    (await generator.call(1)).finish();
+    await pass(0, PAUSES);
+    await pass(5, PAUSES);
+    expect(await watch.until('RenderFailed', id)).toMatchObject({ code: 'internal' });
+    (await generator.call(2)).finish();
+    await watch.until('ImageReady', next.id);
+    expect((await find(journal, id)).attempts).toMatchObject([{ outcome: 'failed', error: { code: 'internal' } }]);
+    expect(await journal.queueStats({})).toEqual([]);
+  });
+
+  it('fails the render when it begins no further attempt', async () => {
+    const { submit, generator, watch, pass, clock, journal } = await startOdd('beginAttempt', 5, 1);
+    const { id } = await submit();
+    (await generator.call(1)).fail(new AppError('upstream_failed', 'no paint'));
+    await watch.until('AttemptEnded', id);
+    await clock.advance(1000);
+    await pass(0, PAUSES);
+    expect(await watch.until('RenderFailed', id)).toMatchObject({ code: 'internal' });
+    expect(await journal.queueStats({})).toEqual([]);
+  });
+});
+
 describe('draining', () => {
   it('waits for what runs and takes nothing more', async () => {
     const { submit, generator, runner, journal, clock } = await startRunner();

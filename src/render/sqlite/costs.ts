@@ -1,4 +1,4 @@
-import type { JournalOperations } from '../journal.ts';
+import type { AttemptRecord, JournalOperations } from '../journal.ts';
 import type { JournalContext } from './context.ts';
 import { readAttempt } from './rows.ts';
 
@@ -7,6 +7,14 @@ export function createCosts(
   context: JournalContext,
 ): Pick<JournalOperations, 'noteRemoteId' | 'noteCost' | 'spentSince'> {
   const { run, one, log, firstRenderOf } = context;
+
+  /** A job that several attempts have asked after is paid once: the first one that told its cost has it. */
+  function isPaid(workId: string, { attempt, remoteId }: AttemptRecord): boolean {
+    const sql = `SELECT 1 FROM attempts WHERE work_id = $workId AND attempt <> $attempt AND remote_id = $remoteId
+      AND cost_usd IS NOT NULL`;
+    return one(sql, { workId, attempt, remoteId: remoteId ?? null }) !== undefined;
+  }
+
   return {
     noteRemoteId({ workId, attempt, remoteId }) {
       run('UPDATE attempts SET remote_id = $remoteId WHERE work_id = $workId AND attempt = $attempt', {
@@ -19,6 +27,7 @@ export function createCosts(
     noteCost({ workId, attempt, costUsd, at }) {
       const where = { workId, attempt };
       const row = one('SELECT * FROM attempts WHERE work_id = $workId AND attempt = $attempt', where);
+      if (row !== undefined && isPaid(workId, readAttempt(row))) return;
       run('UPDATE attempts SET cost_usd = $costUsd WHERE work_id = $workId AND attempt = $attempt', {
         ...where,
         costUsd,

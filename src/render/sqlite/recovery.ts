@@ -5,6 +5,12 @@ import type { JournalContext } from './context.ts';
 import { readAsker, readAttempt, readWork } from './rows.ts';
 import { failing } from './work.ts';
 
+/**
+ * Times `crash_attempts`: how often work may be interrupted altogether whose job is a provider's. It is not what kills
+ * the process as long as it is only asked after, and the job is paid.
+ */
+const RESUMES = 10;
+
 /** What a start makes of what the last process left. */
 export function createRecovery(context: JournalContext): Pick<JournalOperations, 'interrupted' | 'recover'> {
   const { run, all, change, waitersOf, logAttempt } = context;
@@ -32,13 +38,13 @@ export function createRecovery(context: JournalContext): Pick<JournalOperations,
     for (const row of open) logAttempt(readAttempt(row), readAsker(row), at, { outcome: 'crashed' });
   }
 
-  /** Work that was running, with the number of its attempts that the process died in. */
-  function interruptedWork(): { workId: string; crashes: number }[] {
+  /** Work that was running, and in how many of its attempts the process died; `own`: those that no provider had a job of. */
+  function interruptedWork(): { workId: string; crashes: number; own: number }[] {
     return all(
-      `SELECT id, count(attempt) AS crashes FROM works INDEXED BY works_running
+      `SELECT id, count(attempt) AS crashes, count(attempt) FILTER (WHERE remote_id IS NULL) AS own FROM works INDEXED BY works_running
        LEFT JOIN attempts ON attempts.work_id = works.id AND outcome = 'crashed'
        WHERE works.status = 'running' GROUP BY works.ord ORDER BY works.ord`,
-    ).map(({ id, crashes }) => ({ workId: String(id), crashes: Number(crashes) }));
+    ).map(({ id, crashes, own }) => ({ workId: String(id), crashes: Number(crashes), own: Number(own) }));
   }
 
   /** There may be thousands: all works go back at once, and no more of a render is read than its change needs. */
@@ -68,7 +74,6 @@ export function createRecovery(context: JournalContext): Pick<JournalOperations,
       ),
 
     recover({ crashAttempts, generators, at, steadyAt }) {
-      const message = `The server stopped ${crashAttempts} times while it worked on this render.`;
       // The clock may have been set back since.
       run(
         `UPDATE renders INDEXED BY renders_active SET queue_until = min(queue_until,
@@ -81,13 +86,17 @@ export function createRecovery(context: JournalContext): Pick<JournalOperations,
          WHERE status IN ('queued', 'running') AND status = 'running'`,
       );
       closeAttempts(at);
-      const works = Object.groupBy(interruptedWork(), ({ crashes }) => (crashes < crashAttempts ? 'again' : 'over'));
+      const works = Object.groupBy(interruptedWork(), ({ crashes, own }) =>
+        own < crashAttempts && crashes < crashAttempts * RESUMES ? 'again' : 'over',
+      );
       const { again = [], over = [] } = works;
       requeue(
         again.map(({ workId }) => workId),
         at,
       );
-      for (const { workId } of over) giveUp(workId, failing('crashed', message), at);
+      for (const { workId, crashes } of over) {
+        giveUp(workId, failing('crashed', `The server stopped ${crashes} times while it worked on this render.`), at);
+      }
       return { requeued: again.length, failed: over.length + failUnserved(generators, at) };
     },
   };

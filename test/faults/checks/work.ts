@@ -50,19 +50,22 @@ export const WORK_CHECKS: readonly Check[] = [
       }),
   },
   {
-    name: 'work that the process dies with is tried crash_attempts times, then it has failed as crashed',
+    name: 'work that the process dies with is tried crash_attempts times, ten times as often with a job elsewhere',
     violations({ journal, crashAttempts }) {
       const crashes = groupBy(
         journal.attempts.filter(({ outcome }) => outcome === 'crashed'),
         ({ work_id }) => work_id,
       );
+      const own = (attempts: readonly JournalledAttempt[]) => attempts.filter(({ remote_id }) => remote_id === null);
+      const isOver = (attempts: readonly JournalledAttempt[] = []) =>
+        own(attempts).length === crashAttempts || attempts.length === 10 * crashAttempts;
       const crashed = journal.renders.filter(({ error }) => error?.code === 'crashed');
       return [
         ...[...crashes]
-          .filter(([, attempts]) => attempts.length > crashAttempts)
-          .map(([id, attempts]) => `work ${id} was begun ${attempts.length} times`),
+          .filter(([, all]) => own(all).length > crashAttempts || all.length > 10 * crashAttempts)
+          .map(([id, all]) => `work ${id} was begun ${all.length} times, ${own(all).length} of them without a job`),
         ...crashed
-          .filter(({ work_id }) => crashes.get(work_id)?.length !== crashAttempts)
+          .filter(({ work_id }) => !isOver(crashes.get(work_id)))
           .map((render) => `${nameOf(render)} was given up after ${crashes.get(render.work_id)?.length ?? 0}`),
       ];
     },

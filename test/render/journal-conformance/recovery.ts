@@ -1,7 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import type { Journal } from '../../../src/render/journal.ts';
 import type { OpenJournal } from '../journal-conformance.ts';
-import { AT, accept, CANCELLED, claim, eventTypesOf, find, recover, succeeded } from '../journal-fixtures.ts';
+import {
+  AT,
+  accept,
+  allEvents,
+  CANCELLED,
+  claim,
+  eventTypesOf,
+  find,
+  recover,
+  succeeded,
+} from '../journal-fixtures.ts';
 
 /** What a start makes of what ran when the process died. */
 export function recoveryOfJournal(open: OpenJournal): void {
@@ -107,6 +117,47 @@ export function recoveryOfJournal(open: OpenJournal): void {
         requeued: 0,
         failed: 0,
       });
+    });
+
+    it('goes on with a provider’s job much more often, but not for ever either', async () => {
+      const opened = await open();
+      const { id } = await accept(opened.journal);
+      let journal: Journal = opened.journal;
+      const crash = async (remoteId?: string) => {
+        const { workId, attempt } = await claim(journal);
+        if (remoteId !== undefined) await journal.noteRemoteId({ workId, attempt, remoteId });
+        journal = await opened.reopen();
+        return await recover(journal, { crashAttempts: 2 });
+      };
+      // Before there was a job it was work like any other.
+      expect(await crash()).toEqual({ requeued: 1, failed: 0 });
+      expect(await crash('job')).toEqual({ requeued: 1, failed: 0 });
+      // From then on every attempt begins with the job, whether it came to it or not.
+      for (let more = 2; more < 19; more += 1) expect(await crash()).toEqual({ requeued: 1, failed: 0 });
+      expect(await crash()).toEqual({ requeued: 0, failed: 1 });
+      const { error, attempts } = await find(journal, id);
+      expect(error).toMatchObject({ code: 'crashed', message: expect.stringContaining('20 times') });
+      expect(attempts.slice(1).map(({ remoteId }) => remoteId)).toEqual(Array(19).fill('job'));
+    });
+
+    it('counts the cost of a provider’s job once, whichever attempt tells it', async () => {
+      const opened = await open();
+      const { id } = await accept(opened.journal);
+      const first = await claim(opened.journal);
+      const tell = { workId: first.workId, costUsd: 0.5, at: AT };
+      await opened.journal.noteRemoteId({ ...first, remoteId: 'job' });
+      await opened.journal.noteCost({ ...tell, attempt: 1 });
+      const journal = await opened.reopen();
+      await recover(journal);
+      const { attempt } = await claim(journal);
+      await journal.noteCost({ ...tell, attempt });
+      await journal.finish({ workId: first.workId, attempt, result: succeeded(), at: AT });
+      // A bill that comes late is the same bill.
+      await journal.noteCost({ ...tell, attempt });
+      expect((await find(journal, id)).attempts.map(({ costUsd }) => costUsd)).toEqual([0.5, undefined]);
+      expect(await journal.spentSince({ generator: 'draw', since: 0 })).toBe(0.5);
+      const told = (await allEvents(journal)).flatMap(({ event }) => ('cost_usd' in event ? [event.cost_usd] : []));
+      expect(told).toEqual([0.5]);
     });
 
     it('counts crashes, not the times that work was handed back', async () => {
