@@ -9,6 +9,7 @@ import { MAX_SIDE } from '../messages/fields.ts';
 import type { Images, InspectedImage, Overlay, TextOptions } from './images.ts';
 import { printable, toMarkup, visiblePart } from './markup.ts';
 import { centredPart, clip, crop } from './pixels.ts';
+import { keepPlainPng } from './png-chunks.ts';
 
 // Formats that nobody needs are never parsed, whatever a file claims to be.
 sharp.block({ operation: ['VipsForeignLoad'] });
@@ -21,6 +22,8 @@ sharp.cache(false);
 const FONT_FILE = join(dirname(findPackageJSON(import.meta.url) ?? ''), 'assets', 'fonts', 'DejaVuSans.ttf');
 /** Longest side of a JPEG; libvips cannot scale PNGs that are much longer. */
 const LONGEST_SIDE = 65_535;
+/** Limits of what a provider sends. */
+const GENERATED = { maxPixels: MAX_SIDE ** 2, maxSide: LONGEST_SIDE };
 const JPEG_END = Buffer.of(0xff, 0xd9);
 const BLACK = { r: 0, g: 0, b: 0 };
 
@@ -49,8 +52,12 @@ export function createImages(limits: { readonly maxPixels: number; readonly maxB
 
     async encode(content, { format, quality }) {
       try {
-        const image = content.kind === 'raw' ? fromPixels(content.pixels) : await openGenerated(content.bytes);
-        const { width, height } = content.kind === 'raw' ? content.pixels : await image.metadata();
+        const kept =
+          content.kind === 'encoded' && format === 'png' ? await keepPlainPng(content.bytes, GENERATED) : undefined;
+        if (kept !== undefined) return kept;
+        const image = content.kind === 'raw' ? fromPixels(content.pixels) : open(content.bytes, GENERATED.maxPixels);
+        const { width, height } =
+          content.kind === 'raw' ? content.pixels : await readHeader(content.bytes, GENERATED.maxPixels);
         const large = width * height > LARGE_PIXELS;
         const { data, info } = await formatted(image, format, quality, large).toBuffer({ resolveWithObject: true });
         return { bytes: data, width: info.width, height: info.height };
@@ -172,11 +179,6 @@ function hasEnd(bytes: Uint8Array, format: InspectedImage['format']): boolean {
 /** Reads every pixel and keeps almost none: scaling down streams, where other ways would hold the whole image. */
 async function readAll(bytes: Uint8Array, maxPixels: number): Promise<void> {
   await open(bytes, maxPixels).resize({ width: 8, height: 8, fit: 'fill' }).raw().toBuffer();
-}
-
-async function openGenerated(bytes: Uint8Array): Promise<Sharp> {
-  await readHeader(bytes, MAX_SIDE ** 2);
-  return open(bytes, MAX_SIDE ** 2);
 }
 
 function layout({ width, height, channels }: RawPixels) {

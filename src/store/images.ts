@@ -67,9 +67,10 @@ export interface Images extends Drawing {
   /** Decodes every pixel of a caller's image. Throws `invalid_image`, saying what is wrong and what is allowed. */
   inspect(bytes: Uint8Array): Promise<InspectedImage>;
   /**
-   * The content as a file of `format`, without metadata; equal pixels give equal bytes. `quality` (1–100) is for the lossy formats.
-   * Encoded content is decoded and encoded anew, whatever its format. Throws `invalid_output` when it cannot be used,
-   * `generator_failed` when pixels cannot.
+   * The content as a file of `format`, without metadata; equal content gives equal bytes. `quality` (1–100) is for the
+   * lossy formats. Encoded content is decoded to its last pixel and encoded anew; only the compressed pixels of a plain
+   * PNG that stays one are kept as they are, in a file that holds nothing else. Throws `invalid_output` when it cannot
+   * be used, `generator_failed` when pixels cannot.
    */
   encode(
     content: ImageContent,
