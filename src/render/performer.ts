@@ -36,8 +36,6 @@ export interface PerformerOptions {
   readonly random?: () => number;
   /** Hears that a work waits for its next attempt: nothing of it runs meanwhile. */
   onPause(work: RunningWork): void;
-  /** Hears how long a generator drew all images of a work, in ms. */
-  onDrawn(generator: string, ms: number): void;
 }
 
 /** A generator with what keeps work away from it. */
@@ -61,17 +59,22 @@ interface Drawn {
   readonly drawnAt: number;
 }
 
-/** Does one work, from its claim to its end in the journal. Never rejects. */
-export type Perform = (by: Performing, work: RunningWork) => Promise<void>;
+/**
+ * Does one work, from its claim to its end in the journal. Never rejects. `onStored` hears, at most once, that all images
+ * are stored and how long they were drawn, in ms: what is left then neither fails nor needs the generator.
+ */
+export type Perform = (by: Performing, work: RunningWork, onStored: OnStored) => Promise<void>;
+
+type OnStored = (drawnMs: number) => void;
 
 /** Creates the recipe of every work: load, draw, encode, store, and write the end; again, or by others, when it fails. */
 export function createPerformer(options: PerformerOptions): Perform {
   const { journal, store, storage, images, notes, endings, hub, clock, log, retries, random = Math.random } = options;
 
-  async function perform(by: Performing, work: RunningWork): Promise<void> {
+  async function perform(by: Performing, work: RunningWork, onStored: OnStored): Promise<void> {
     const hold = store.hold();
     try {
-      while (await attempt(by, work, hold)) {
+      while (await attempt(by, work, hold, onStored)) {
         // Once more.
       }
     } finally {
@@ -81,9 +84,9 @@ export function createPerformer(options: PerformerOptions): Perform {
   }
 
   /** One try; says whether there is to be another. */
-  async function attempt(by: Performing, work: RunningWork, hold: Hold): Promise<boolean> {
+  async function attempt(by: Performing, work: RunningWork, hold: Hold, onStored: OnStored): Promise<boolean> {
     try {
-      const made = await render(by, work, hold);
+      const made = await render(by, work, hold, onStored);
       const written = await endings.succeed(work, made);
       if (written === 'counts') await pointLatestAt(made.images.at(-1), work);
       // The next start needs the note of what the journal does not have.
@@ -122,7 +125,7 @@ export function createPerformer(options: PerformerOptions): Perform {
     return false;
   }
 
-  async function render(by: Performing, work: RunningWork, hold: Hold) {
+  async function render(by: Performing, work: RunningWork, hold: Hold, onStored: OnStored) {
     const { claimed, abort } = work;
     const input = await loadWork(claimed.workId, claimed.spec);
     abort.signal.throwIfAborted();
@@ -131,7 +134,7 @@ export function createPerformer(options: PerformerOptions): Perform {
     // All or none, whoever leaves meanwhile: only what the journal hears of is ever removed.
     for (const image of finished) stored.push(await keep(image, work, hold));
     const renderMs = drawnAt - work.drawingStartedAt;
-    options.onDrawn(claimed.generator, renderMs);
+    onStored(renderMs);
     const made = { images: stored, renderMs: tenths(renderMs), storeMs: tenths(clock.elapsed() - drawnAt) };
     await notes.keep(claimed.workId, made);
     return made;

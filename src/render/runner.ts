@@ -23,7 +23,7 @@ const STOP_MS = 2000;
 
 /** Options of `createRunner`. */
 export interface RunnerOptions
-  extends Omit<PerformerOptions, 'endings' | 'onDrawn' | 'onPause'>,
+  extends Omit<PerformerOptions, 'endings' | 'onPause'>,
     Omit<EndingOptions, 'fallbacks' | 'stopping' | 'stop' | 'onPassed' | 'store'> {
   readonly generators: ReadonlyMap<string, ServedGenerator>;
   /** `[generator] fallback`. */
@@ -66,6 +66,7 @@ interface Lane extends ServedGenerator {
   readonly breaker: Breaker;
   readonly pace: Pace;
   readonly purse: Purse;
+  /** Slots in use: by works until their images are stored, and by claims. */
   active: number;
   /** Set while it waits for its pace. */
   cancelWait: (() => void) | undefined;
@@ -85,6 +86,7 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
   const ended = new Set<string>();
   const finished = new Set<() => void>();
   let claiming = 0;
+  let performing = 0;
   let draining = false;
   const fallbacks = createFallbacks({ chain: fallback, generators, breakerOf: (name) => lanes.get(name)?.breaker });
   const endings = createEndings({
@@ -97,7 +99,7 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
       wake(name);
     },
   });
-  const perform = createPerformer({ ...parts, endings, onDrawn, onPause });
+  const perform = createPerformer({ ...parts, endings, onPause });
   // Whoever has an end of its own waits no longer, while the others go on.
   parts.hub.subscribe(({ event }) => {
     if (event.type !== 'RenderCancelled' && event.type !== 'RenderFailed') return;
@@ -154,17 +156,25 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
     return true;
   }
 
+  /** Entering images into the journal needs no slot: the next work is claimed in the same commit, or drawn meanwhile. */
   async function run(lane: Lane, work: RunningWork): Promise<void> {
-    await perform(lane, work);
+    performing += 1;
+    let inSlot = true;
+    const leaveSlot = () => {
+      if (!inSlot) return;
+      inSlot = false;
+      free(lane);
+      void take(lane);
+    };
+    await perform(lane, work, (drawnMs) => {
+      lane.meanMs = lane.meanMs === undefined ? drawnMs : 0.8 * lane.meanMs + 0.2 * drawnMs;
+      leaveSlot();
+    });
+    performing -= 1;
     // A fallback may have taken it up by now: then the entry is that one's.
     if (running.get(work.claimed.workId) === work) running.delete(work.claimed.workId);
-    free(lane);
-    void take(lane);
-  }
-
-  function onDrawn(generator: string, ms: number): void {
-    const lane = lanes.get(generator);
-    if (lane !== undefined) lane.meanMs = lane.meanMs === undefined ? ms : 0.8 * lane.meanMs + 0.2 * ms;
+    leaveSlot();
+    checkFinished();
   }
 
   /** A server that stops does not wait for what only waits. */
@@ -174,6 +184,10 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
 
   function free(lane: Lane): void {
     lane.active -= 1;
+    checkFinished();
+  }
+
+  function checkFinished(): void {
     for (const check of finished) check();
   }
 
@@ -257,7 +271,7 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
       for (const lane of lanes.values()) lane.cancelWait?.();
       const idle = Promise.withResolvers<void>();
       const check = () => {
-        if ([...lanes.values()].every(({ active }) => active === 0)) idle.resolve();
+        if (performing === 0 && [...lanes.values()].every(({ active }) => active === 0)) idle.resolve();
       };
       finished.add(check);
       for (const work of running.values()) onPause(work);

@@ -139,6 +139,32 @@ describe('a lane', () => {
     expect(await journal.queueStats({})).toMatchObject([{ queued: 1, running: 3 }]);
   });
 
+  it('draws the next work while the images of the last one are entered, and drains only when they are', async () => {
+    const entering = Promise.withResolvers<void>();
+    const { submit, generator, runner, watch } = await startRunner({
+      journal: (real) => ({
+        ...real,
+        async finish(call) {
+          await entering.promise;
+          return await real.finish(call);
+        },
+      }),
+    });
+    await submit();
+    await submit();
+    (await generator.call(1)).finish();
+    (await generator.call(2)).finish();
+    let drained = false;
+    const draining = runner.drain(1000).then(() => {
+      drained = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([drained, watch.events.filter(({ type }) => type === 'ImageReady')]).toEqual([false, []]);
+    entering.resolve();
+    await draining;
+    expect(watch.events.filter(({ type }) => type === 'ImageReady')).toHaveLength(2);
+  });
+
   it('takes by priority, then the bus before others, then by arrival', async () => {
     const { journal, generator, runner, watch } = await startRunner();
     const places = [
