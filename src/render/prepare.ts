@@ -1,4 +1,3 @@
-import { v7 as uuidv7 } from 'uuid';
 import type { FieldIssue } from '../errors.ts';
 import { AppError, asAppError } from '../errors.ts';
 import type { GeneratorChoice, GeneratorModel, ServedGenerator } from '../generators/generator.ts';
@@ -9,6 +8,7 @@ import type { RenderRequest } from '../messages/render-request.ts';
 import { invalidRequest } from '../messages/render-request.ts';
 import type { Hold } from '../store/image-store.ts';
 import type { Clock } from './clock.ts';
+import { newId } from './ids.ts';
 import type { Caller, NewRender, WorkSpec } from './journal.ts';
 import type { InputIds, Mode } from './resolve.ts';
 import { acceptedRequest, checkPlace, fitToGenerator, hashBody, resolveWork, sharedKey } from './resolve.ts';
@@ -71,7 +71,7 @@ export function createPreparation(options: PreparationOptions) {
     const kept = await keepInputs(submission, hold);
     const inputs = idsOf(kept);
 
-    const id = uuidv7();
+    const id = newId();
     const queueTimeoutMs =
       request.queue_timeout_s === undefined ? options.queueTimeoutMs : Math.ceil(request.queue_timeout_s * 1000);
     const outputFormat = caller.door === 'bus' ? options.busFormat : 'png';

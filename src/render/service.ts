@@ -1,7 +1,7 @@
-import { v7 as uuidv7 } from 'uuid';
 import { AppError } from '../errors.ts';
 import type { CancelOutcome, GeneratorResource, RenderResource } from '../messages/render.ts';
 import type { Hub } from './hub.ts';
+import { newId } from './ids.ts';
 import type { Caller, ImageRecord, Journal, RenderFilters, RenderRecord } from './journal.ts';
 import type { Links } from './links.ts';
 import type { Logger } from './logger.ts';
@@ -54,7 +54,7 @@ export function createRenderService(options: RenderServiceOptions) {
 
   /** Accepts all of the requests, or none. Throws as `submit`, naming the request by its place. */
   async function submitBatch(submissions: readonly Submission[], idempotencyKey?: string) {
-    const fresh = uuidv7();
+    const fresh = newId();
     const submitted = await submitAll({ submissions, idempotencyKey, batchId: fresh });
     // A repetition of the call is the batch that it was the first time.
     const known = submitted.every(({ kind }) => kind === 'known') ? submitted[0]?.render.batch_id : undefined;

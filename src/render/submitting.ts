@@ -141,8 +141,10 @@ export function createSubmitting(options: SubmittingOptions) {
   }
 
   async function take({ idempotencyKey }: Call, renders: readonly NewRender[]): Promise<Submitted[]> {
-    const bodyHash = hashOfCall(renders.map((render) => render.bodyHash));
-    const idempotency = idempotencyKey === undefined ? undefined : { key: idempotencyKey, bodyHash };
+    const idempotency =
+      idempotencyKey === undefined
+        ? undefined
+        : { key: idempotencyKey, bodyHash: hashOfCall(renders.map(({ bodyHash }) => bodyHash)) };
     const outcome = await journal.accept({ renders, idempotency, maxQueued: options.maxQueued });
     if (outcome.kind !== 'taken') throw refusal(outcome, renders);
     for (const workId of outcome.stoppedWork) {

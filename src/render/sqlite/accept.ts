@@ -38,7 +38,9 @@ export function createAccept(context: JournalContext): AcceptOperations {
     }
   }
 
-  function findKnown({ owner, requestId }: NewRender): StoredRender | undefined {
+  function findKnown({ id, owner, requestId }: NewRender): StoredRender | undefined {
+    // The caller gave it no name, and nobody has ever heard of ours.
+    if (requestId === id) return undefined;
     const row = one('SELECT * FROM renders WHERE owner = $owner AND request_id = $requestId', {
       owner,
       requestId: JSON.stringify(requestId),

@@ -3,7 +3,7 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../errors.ts';
 import type { Journal, JournalOperations, LoggedEvent } from '../journal.ts';
-import type { Call, Reply, ThreadReply, WorkerStart } from './protocol.ts';
+import type { Call, Reply, ThreadCall, ThreadReply, WorkerStart } from './protocol.ts';
 
 /** Calls that share one fsync at most: enough to amortise it, few enough not to hold up the first. */
 const MAX_BATCH = 256;
@@ -52,7 +52,8 @@ export async function openSqliteJournal({ dir, onFatal, onRestored }: SqliteJour
   let ending = false;
   let dead: AppError | undefined;
 
-  worker.on('message', ({ replies, events, restored }: ThreadReply) => {
+  worker.on('message', (text: string) => {
+    const { replies, events, restored }: ThreadReply = JSON.parse(text);
     if (restored) onRestored?.();
     const answered = underWay;
     underWay = [];
@@ -75,10 +76,14 @@ export async function openSqliteJournal({ dir, onFatal, onRestored }: SqliteJour
     onFatal(dead);
   }
 
+  function tell(message: ThreadCall): void {
+    worker.postMessage(JSON.stringify(message));
+  }
+
   function send(): void {
     if (underWay.length > 0 || waiting.length === 0) return;
     underWay = waiting.splice(0, MAX_BATCH);
-    worker.postMessage({ calls: underWay.map(({ operation, call }) => ({ operation, call })) });
+    tell({ calls: underWay.map(({ operation, call }) => ({ operation, call })) });
   }
 
   function call<O extends keyof JournalOperations>(operation: O): Journal[O] {
@@ -151,7 +156,7 @@ export async function openSqliteJournal({ dir, onFatal, onRestored }: SqliteJour
       await Promise.race([new Promise<void>((resolve) => worker.once('message', () => resolve())), ended]);
     }
     ending = true;
-    worker.postMessage('close');
+    tell('close');
     await ended;
   }
 }

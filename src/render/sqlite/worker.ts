@@ -5,7 +5,7 @@ import { createBatches } from './batches.ts';
 import type { JournalFiles } from './files.ts';
 import { fateOf, openFiles, putBack, Refusal, sqliteCode } from './files.ts';
 import { createOperations } from './operations.ts';
-import type { Call, Failure, ThreadReply, WorkerStart } from './protocol.ts';
+import type { Call, Failure, ThreadCall, ThreadReply, WorkerStart } from './protocol.ts';
 
 // SQLite's result codes: https://www.sqlite.org/rescode.html
 const SQLITE_FULL = 13;
@@ -58,7 +58,8 @@ function serve(opened: JournalFiles): void {
     return { ...commit(calls), restored };
   }
 
-  port?.on('message', (message: { calls: readonly Call[] } | 'close') => {
+  port?.on('message', (text: string) => {
+    const message: ThreadCall = JSON.parse(text);
     if (message === 'close') {
       tidy(files);
       files.database.close();
@@ -66,7 +67,7 @@ function serve(opened: JournalFiles): void {
       port.close();
       return;
     }
-    port.postMessage(answer(message.calls));
+    port.postMessage(JSON.stringify(answer(message.calls)));
   });
   const { database } = files;
   const logId = database.prepare(`SELECT value FROM meta WHERE key = 'log_id'`).get()?.value;

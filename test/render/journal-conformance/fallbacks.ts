@@ -49,10 +49,9 @@ export function fallbacksOfJournal(open: OpenJournal): void {
       expect(await journal.beginAttempt({ workId, attempt: 1, at: AT + 1 })).toBe(2);
       expect(await journal.beginAttempt({ workId, attempt: 1, at: AT + 1 })).toBeUndefined();
       expect(await journal.finish({ workId, attempt: 1, result: succeeded(), at: AT })).toEqual({ settled: [] });
-      expect((await find(journal, id)).attempts).toMatchObject([
-        { attempt: 1, outcome: 'failed', error: FAILURE },
-        { attempt: 2, generator: 'draw', startedAt: AT + 1, outcome: undefined },
-      ]);
+      const [first, second] = (await find(journal, id)).attempts;
+      expect(first).toMatchObject({ attempt: 1, outcome: 'failed', error: FAILURE });
+      expect(second).toEqual({ attempt: 2, generator: 'draw', startedAt: AT + 1 });
       expect(await journal.finish({ workId, attempt: 2, result: succeeded(), at: AT })).toEqual({ settled: [id] });
       expect(await journal.beginAttempt({ workId, attempt: 2, at: AT })).toBeUndefined();
     });
@@ -133,7 +132,8 @@ export function fallbacksOfJournal(open: OpenJournal): void {
         attempts: [{ generator: 'draw', outcome: 'failed', error: FAILURE, endedAt: AT + 7 }],
       });
       const left = await find(journal, strict?.id ?? '');
-      expect(left).toMatchObject({ status: 'failed', error: FAILURE, generator: 'draw', fallbackFrom: undefined });
+      expect(left).toMatchObject({ status: 'failed', error: FAILURE, generator: 'draw' });
+      expect(left.fallbackFrom).toBeUndefined();
       const ended = (await allEvents(journal)).filter(({ event }) => event.type === 'AttemptEnded');
       expect(ended).toMatchObject([
         { event: { generator: 'draw', outcome: 'failed', duration_ms: 6, fallback_to: 'other' } },
@@ -172,7 +172,8 @@ export function fallbacksOfJournal(open: OpenJournal): void {
       const work = await claim(journal);
       const before = await allEvents(journal);
       expect(await fallBack(journal, work)).toEqual({ passed: false });
-      expect(await find(journal, id)).toMatchObject({ status: 'running', attempts: [{ outcome: undefined }] });
+      const { status, attempts } = await find(journal, id);
+      expect([status, attempts.map(({ outcome }) => outcome)]).toEqual(['running', [undefined]]);
       const free = await accept(journal);
       const { workId, spec } = await claim(journal);
       expect(await fallBack(journal, { ...work, workId, spec, attempt: 2 })).toEqual({ passed: false });

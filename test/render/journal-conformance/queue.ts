@@ -55,11 +55,9 @@ export function queueOfJournal(open: OpenJournal): void {
       const { journal } = await open();
       const { id } = await accept(journal);
       await claim(journal, 'draw', AT + 9);
-      expect(await find(journal, id)).toMatchObject({
-        status: 'running',
-        startedAt: AT + 9,
-        attempts: [{ attempt: 1, generator: 'draw', startedAt: AT + 9, endedAt: undefined, outcome: undefined }],
-      });
+      const { attempts, ...render } = await find(journal, id);
+      expect(render).toMatchObject({ status: 'running', startedAt: AT + 9 });
+      expect(attempts).toEqual([{ attempt: 1, generator: 'draw', startedAt: AT + 9 }]);
       expect((await allEvents(journal)).at(-1)).toMatchObject({
         owner: 'ann',
         door: 'rest',
@@ -288,11 +286,11 @@ export function queueOfJournal(open: OpenJournal): void {
       const { workId, attempt } = await claim(journal, 'draw', AT + 1);
       await accept(journal);
       await journal.release({ workId, attempt, at: AT + 2 });
-      expect(await find(journal, first.id)).toMatchObject({
+      const { error, finishedAt, ...render } = await find(journal, first.id);
+      expect({ error, finishedAt }).toEqual({});
+      expect(render).toMatchObject({
         status: 'queued',
         queuePosition: 1,
-        finishedAt: undefined,
-        error: undefined,
         attempts: [{ outcome: 'released', endedAt: AT + 2 }],
       });
       expect(await journal.lastEvents({ renderId: first.id })).toEqual([]);
@@ -306,7 +304,8 @@ export function queueOfJournal(open: OpenJournal): void {
       const { id } = await accept(journal);
       const { workId } = await claim(journal);
       await journal.release({ workId, attempt: 2, at: AT });
-      expect(await find(journal, id)).toMatchObject({ status: 'running', attempts: [{ outcome: undefined }] });
+      const { status, attempts } = await find(journal, id);
+      expect([status, attempts.map(({ outcome }) => outcome)]).toEqual(['running', [undefined]]);
     });
 
     it('ends the attempt of work that everybody has left, and does not queue it', async () => {
