@@ -24,7 +24,7 @@ export function hasCode(error: unknown, ...codes: string[]): boolean {
 }
 
 /** Runs steps one after the other, in the order of their calls; one that fails stops none behind it. */
-export function createTurns() {
+function createTurns() {
   let last: Promise<unknown> = Promise.resolve();
   return async <T>(step: () => Promise<T>): Promise<T> => {
     const turn = last.then(step);
@@ -37,6 +37,8 @@ export function createTurns() {
 export function createDurableFiles(temporary: string) {
   // In turn, because a folder counts as there only when whoever made it has synced its entry.
   const making = createTurns();
+  /** Folders that were there with synced entries when somebody last looked; they may have been deleted since. */
+  const known = new Set<string>();
 
   function temporaryPath(): string {
     return join(temporary, `${pid}-${randomUUID()}`);
@@ -67,14 +69,24 @@ export function createDurableFiles(temporary: string) {
     }
   }
 
+  async function ensure(folder: string): Promise<void> {
+    if (known.has(folder)) return;
+    await makeFolder(folder);
+    known.add(folder);
+  }
+
   /** Runs a step in folders that exist; makes them again when they were deleted meanwhile. */
   async function within<T>(folders: readonly string[], step: () => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries++) {
       try {
-        for (const folder of folders) await making(() => makeFolder(folder));
-        return await step();
+        for (const folder of folders) await making(() => ensure(folder));
+        const result = await step();
+        // Folders that another call had to make again while this one used them count from their synced entries on.
+        await making(async () => undefined);
+        return result;
       } catch (error) {
         if (tries === TRIES || !hasCode(error, 'ENOENT')) throw storageError(error);
+        for (const folder of folders) known.delete(folder);
       }
     }
   }

@@ -3,9 +3,10 @@ import { lstat, rm } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { AppError } from '../errors.ts';
 import type { ImageFormat } from '../messages/fields.ts';
-import { createDurableFiles, createTurns, hasCode, openRegular, storageError } from './durable-files.ts';
+import { createDurableFiles, hasCode, openRegular, storageError } from './durable-files.ts';
 import { createHolds } from './holds.ts';
 import type { Hold, ImageStore, StoredFile } from './image-store.ts';
+import { createNewest } from './newest.ts';
 import { createNotes } from './notes.ts';
 
 const EXTENSIONS: Readonly<Record<ImageFormat, string>> = {
@@ -30,7 +31,7 @@ export async function createFileImageStore(options: { dir: string }): Promise<Fi
   const dir = resolve(options.dir);
   const files = createDurableFiles(join(dir, 'tmp'));
   const notes = createNotes(join(dir, 'notes'));
-  const linking = createTurns();
+  const linkNewest = createNewest();
   const holds = createHolds();
 
   function pathOf(imageId: string, format: ImageFormat): string {
@@ -106,8 +107,7 @@ export async function createFileImageStore(options: { dir: string }): Promise<Fi
     async setLatest(imageId, format) {
       const link = join(dir, `latest.${EXTENSIONS[format]}`);
       const target = relative(dir, pathOf(imageId, format));
-      // In turn, so that the call that came last wins.
-      await linking(() => files.link(link, target));
+      await linkNewest(link, () => files.link(link, target));
     },
 
     probe: files.probe,

@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hasCode, storageError } from './durable-files.ts';
 
@@ -10,6 +10,17 @@ export function createNotes(dir: string) {
   function pathOf(name: string): string {
     if (!/^[\w.-]{1,128}$/.test(name)) throw new Error('a note needs a plain name');
     return join(dir, `${name}.json`);
+  }
+
+  /** Writes a file that is there whole or not at all; its folder must be there. */
+  async function put(path: string, text: string): Promise<void> {
+    const handle = await open(`${path}.part`, 'w', 0o644);
+    try {
+      await handle.writeFile(text);
+    } finally {
+      await handle.close();
+    }
+    await rename(`${path}.part`, path);
   }
 
   async function read(path: string): Promise<unknown> {
@@ -33,19 +44,25 @@ export function createNotes(dir: string) {
     }
   }
 
+  async function removeFile(path: string): Promise<void> {
+    try {
+      await unlink(path);
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT')) throw error;
+    }
+  }
+
   return {
     /** Writes a note whole or not at all. Throws `storage_full` or `storage_failed`. */
     async write(name: string, content: unknown): Promise<void> {
       const path = pathOf(name);
+      const text = JSON.stringify(content);
       try {
-        await mkdir(dir, { recursive: true });
-        const handle = await open(`${path}.part`, 'w', 0o644);
-        try {
-          await handle.writeFile(JSON.stringify(content));
-        } finally {
-          await handle.close();
-        }
-        await rename(`${path}.part`, path);
+        await put(path, text).catch(async (error: unknown) => {
+          if (!hasCode(error, 'ENOENT')) throw error;
+          await mkdir(dir, { recursive: true });
+          await put(path, text);
+        });
       } catch (error) {
         throw storageError(error);
       }
@@ -74,8 +91,8 @@ export function createNotes(dir: string) {
     /** Removes a note, or all. Throws `storage_failed`. */
     async remove(name?: string): Promise<void> {
       try {
-        if (name !== undefined) return await rm(pathOf(name), { force: true });
-        await Promise.all((await names()).map((each) => rm(join(dir, each), { force: true })));
+        if (name !== undefined) return await removeFile(pathOf(name));
+        await Promise.all((await names()).map((each) => removeFile(join(dir, each))));
       } catch (error) {
         throw storageError(error);
       }

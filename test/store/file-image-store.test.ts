@@ -125,6 +125,22 @@ describe('saving', () => {
   });
 });
 
+test('the folder may be deleted again and again while many save, and all of it is there at the end', async () => {
+  const dir = await temporaryFolder();
+  const store = await createFileImageStore({ dir });
+  for (let round = 0; round < 20; round++) {
+    const images = Array.from({ length: 8 }, () => randomBytes(2000));
+    const saving = Promise.all(images.map((bytes) => store.save(bytes, 'png')));
+    await rm(dir, { recursive: true, force: true, maxRetries: 5 });
+    await saving;
+    await store.writeNote('note', { round });
+    // What was saved before the folder went is gone with it; what is saved now is there.
+    const [again] = await Promise.all(images.map((bytes) => store.save(bytes, 'png')));
+    expect(await readFile(store.pathOf(again?.imageId ?? UNKNOWN, 'png'))).toEqual(images[0]);
+    expect(await store.readNote('note')).toEqual({ round });
+  }
+});
+
 describe('reading', () => {
   test('an opened image has its size, and is read to its end although it is deleted meanwhile', async () => {
     const store = await createFileImageStore({ dir: await temporaryFolder() });
