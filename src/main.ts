@@ -12,6 +12,7 @@ import { exitCodeOf, failureOfApp, failureOfClient, failureOfCommand } from './c
 import { addGeneratorsCommand } from './cli/generators.ts';
 import { addRenderCommand } from './cli/render.ts';
 import { serve } from './cli/serve.ts';
+import { refuseTakenPorts } from './cli/taken-ports.ts';
 import { createClient } from './client/client.ts';
 import { ClientError } from './client/client-error.ts';
 import { loadConfig } from './config/load.ts';
@@ -95,6 +96,7 @@ function busContext(host: NodeJS.Process, context: ClientCommandContext): BusCom
 
 async function runServe(host: NodeJS.Process, argv: readonly string[]): Promise<void> {
   const loaded = loadConfig({ argv, env: host.env, cwd: host.cwd() });
+  await refuseTakenPorts(loaded.config);
   // Loaded here, since no other command needs codecs and the bus, and each starts in a third of the time without.
   const [{ startImageServer }, { createLog }] = await Promise.all([import('./app.ts'), import('./observe/log.ts')]);
   const log = createLog({

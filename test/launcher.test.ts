@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -203,15 +203,17 @@ describe('image-server serve', () => {
     expect(await server.ended).toBe(0);
   });
 
-  it('ends with 69 when the port is taken, naming it', async () => {
+  it('ends with 69 when the port is taken, naming it, before it has opened anything', async () => {
     const holder = createServer();
     await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => void holder.close());
     const address = holder.address();
     const port = String(typeof address === 'object' ? address?.port : address);
-    const second = launch(await temporaryDir(), ['serve', '--http.port', port, '--bus.enabled', 'false']);
+    const dir = await temporaryDir();
+    const second = launch(dir, ['serve', '--http.port', port, '--bus.enabled', 'false']);
     expect(await second.ended).toBe(69);
     expect(second.stderr()).toContain(port);
+    expect(await readdir(dir)).toEqual([]);
   });
 
   it('ends with 75 when another process uses the data directory', async () => {
