@@ -14,6 +14,7 @@ import { createHealth } from './observe/health.ts';
 import { createHealthFile } from './observe/health-file.ts';
 import type { Log } from './observe/log.ts';
 import { createMetrics } from './observe/metrics.ts';
+import { createRefusalWatch } from './observe/refused-connections.ts';
 import { createRenderLog } from './observe/render-log.ts';
 import type { Clock } from './render/clock.ts';
 import { createSteadyTime, systemClock } from './render/clock.ts';
@@ -268,6 +269,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     log,
     version: packageJson.version,
     onAnswer: metrics.onHttp,
+    onRefused: createRefusalWatch({ count: metrics.onRefused, clock, log }),
     closeSockets: () => stream.close(),
   });
   parts.defer(() => http.close());

@@ -45,6 +45,8 @@ export interface Metrics {
   /** Counts an event of the log. */
   onEvent(event: PublishedEvent): void;
   onHttp(request: { method: string; route: string; status: number; seconds: number }): void;
+  /** Counts a connection for which there was no room. */
+  onRefused(): void;
   onBusMessage(message: { direction: string; type: string; outcome: string }): void;
   /** Counts a request to a provider. */
   onUpstream(request: { generator: string; outcome: string; seconds: number }): void;
@@ -90,6 +92,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     ['method', 'route', 'status'],
     HTTP_SECONDS,
   );
+  const refused = counter('http_connections_refused_total', 'Connections for which there was no room', []);
   const upstream = counter('upstream_requests_total', 'Requests to providers, by outcome', ['generator', 'outcome']);
   const sdxlStep = histogram('sdxl_step_duration_seconds', 'Time of one step of the local model', [], STEP_SECONDS);
   const upstreamSeconds = histogram(
@@ -136,6 +139,7 @@ export function createMetrics(sources: MetricSources): Metrics {
       }
     },
     onHttp: ({ method, route, status, seconds }) => http.observe({ method, route, status: String(status) }, seconds),
+    onRefused: () => refused.inc(),
     onBusMessage: (labels) => bus.inc(labels),
     onSdxlStep: (seconds) => sdxlStep.observe(seconds),
     onUpstream({ generator, outcome, seconds }) {

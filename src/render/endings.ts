@@ -5,7 +5,7 @@ import type { AttemptOutcome } from '../messages/outputs.ts';
 import type { ImageStore } from '../store/image-store.ts';
 import type { Clock } from './clock.ts';
 import type { Fallbacks } from './fallbacks.ts';
-import { NEAREST } from './fallbacks.ts';
+import { NEAREST, nameOf } from './fallbacks.ts';
 import type { Journal, RenderImage, Waiter, WorkResult } from './journal.ts';
 import type { Logger } from './logger.ts';
 import { pause } from './pause.ts';
@@ -103,7 +103,7 @@ export function createEndings(options: EndingOptions) {
   /** Has another generator answer, or fails for all who wait. */
   async function giveUp(work: RunningWork, error: AppError): Promise<void> {
     const { claimed } = work;
-    const tried = new Set([...Object.keys(claimed.failures), claimed.generator]);
+    const tried = new Set([...Object.keys(claimed.failures), nameOf({ ...claimed, model: claimed.spec.model })]);
     const mayPass = work.waiters.some(({ fallback }) => fallback);
     for (const choice of mayPass ? fallbacks.candidates(error, claimed.spec, tried) : []) {
       const { generator } = choice;

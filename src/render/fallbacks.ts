@@ -24,6 +24,11 @@ const SPEC_KEYS = {
   mask: 'mask',
 } as const satisfies Record<OptionalField, keyof WorkSpec>;
 
+/** What a choice is called in the configuration: each model of a generator is one of its own. */
+export function nameOf({ generator, model }: GeneratorChoice): string {
+  return model === undefined ? generator : `${generator}/${model}`;
+}
+
 /** Options of `createFallbacks`. */
 export interface FallbackOptions {
   /** `[generator] fallback`, in its order. */
@@ -55,10 +60,10 @@ export function createFallbacks({ chain, generators, breakerOf }: FallbackOption
     hasFor: (generator: string, spec: WorkSpec) =>
       chain.some((choice) => choice.generator !== generator && canTake(choice, spec)),
 
-    /** Those that may answer now, in the order of the chain. */
+    /** Those that may answer now, in the order of the chain. `tried` has names of choices. */
     candidates(error: AppError, spec: WorkSpec, tried: ReadonlySet<string>): GeneratorChoice[] {
       if (NEVER.has(error.code)) return [];
-      return chain.filter((choice) => !tried.has(choice.generator) && canTake(choice, spec));
+      return chain.filter((choice) => !tried.has(nameOf(choice)) && canTake(choice, spec));
     },
 
     /** The work as this generator is to draw it: without what it cannot honour, in a size that it renders. */
@@ -68,13 +73,14 @@ export function createFallbacks({ chain, generators, breakerOf }: FallbackOption
       if (abilities === undefined) return undefined;
       const { capabilities, sizes } = abilities;
       const revision = generators.get(name)?.generator.revision ?? name;
-      const ignored = OPTIONAL_FIELDS.filter(
+      const lacking = OPTIONAL_FIELDS.filter(
         (field) => spec[SPEC_KEYS[field]] !== undefined && !capabilities.fields.has(field),
       );
-      const without = Object.fromEntries(ignored.map((field) => [SPEC_KEYS[field], undefined]));
+      const without = Object.fromEntries(lacking.map((field) => [SPEC_KEYS[field], undefined]));
       const fitted: WorkSpec = { ...spec, ...without, ...resolveSize(sizes, spec), model };
-      const cacheKey = shared ? sharedKey(fitted, { generator: name, revision }) : undefined;
-      return { generator: name, spec: fitted, ignored, cacheKey };
+      // Without a seed, each of its images is another one.
+      const cacheKey = shared && capabilities.seeds ? sharedKey(fitted, { generator: name, revision }) : undefined;
+      return { generator: name, spec: fitted, ignored: capabilities.seeds ? lacking : [...lacking, 'seed'], cacheKey };
     },
   };
 }

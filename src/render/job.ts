@@ -16,7 +16,7 @@ export const REACHED_FROM = {
 /** What a setter needs to know of a render. */
 export type Job = Pick<
   RenderRecord,
-  'id' | 'requestId' | 'generator' | 'fallbackFrom' | 'request' | 'createdAt' | 'startedAt'
+  'id' | 'requestId' | 'generator' | 'fallbackFrom' | 'request' | 'queuedMs' | 'createdAt' | 'startedAt'
 >;
 
 /**
@@ -136,7 +136,7 @@ export function imagePath(imageId: string): string {
 
 /** Ms from acceptance to the first start, which is `at` when there was none before. */
 function waited(job: Job, at: number): number {
-  return Math.max(0, (job.startedAt ?? at) - job.createdAt);
+  return job.queuedMs ?? Math.max(0, (job.startedAt ?? at) - job.createdAt);
 }
 
 function fallbackOf({ fallbackFrom }: Job) {

@@ -129,6 +129,8 @@ export interface RenderRecord extends Caller {
   /** The generator that was asked for, when another one answers. */
   readonly fallbackFrom?: string | undefined;
   readonly spentMs: number;
+  /** How long it waited for its first start, which the clock's times do not tell when it jumped. */
+  readonly queuedMs?: number | undefined;
   readonly createdAt: number;
   readonly startedAt?: number | undefined;
   readonly finishedAt?: number | undefined;
@@ -173,7 +175,7 @@ export interface ClaimedWork {
   readonly remoteId?: string | undefined;
   /** Whether its images may answer equal requests. */
   readonly shared: boolean;
-  /** How often each generator has failed at it. */
+  /** How often each generator, or model of one (as in `fal/fast`), has failed at it. */
   readonly failures: Readonly<Record<string, number>>;
 }
 

@@ -1,5 +1,6 @@
 import type { AppError } from '../errors.ts';
 import type { Clock } from './clock.ts';
+import { nameOf } from './fallbacks.ts';
 import type { ClaimedWork, SpentTime, Waiter } from './journal.ts';
 import type { Progress } from './present.ts';
 
@@ -19,7 +20,7 @@ export class RunningWork {
   /** By the clock's `elapsed`: when this attempt and its drawing began. */
   attemptStartedAt: number;
   drawingStartedAt: number;
-  /** How often this generator has failed at it, in earlier runs as well. */
+  /** How often this generator, or this model of it, has failed at it, in earlier runs as well. */
   failures: number;
   progress: Progress | undefined;
   /** A provider's job id, if there is one. */
@@ -43,7 +44,7 @@ export class RunningWork {
     this.attempt = claimed.attempt;
     this.attemptStartedAt = clock.elapsed();
     this.drawingStartedAt = this.attemptStartedAt;
-    this.failures = claimed.failures[claimed.generator] ?? 0;
+    this.failures = claimed.failures[nameOf({ ...claimed, model: claimed.spec.model })] ?? 0;
     this.remoteId = claimed.remoteId;
     this.#clock = clock;
     this.#expire = expire;

@@ -78,6 +78,21 @@ describe('those who may answer in the place of another one', () => {
     expect(fallbacks.fit({ spec: asked, shared: false }, { generator: 'a' })?.cacheKey).toBeUndefined();
   });
 
+  it('lose the seed where none counts, and then the images are nobody else’s', () => {
+    const fallbacks = create(['a'], { a: { capabilities: { ...capabilities, seeds: false } } });
+    const to = fallbacks.fit({ spec: { ...spec, style: 'ink' }, shared: true }, { generator: 'a' });
+    expect(to).toMatchObject({ ignored: ['style', 'seed'] });
+    expect(to?.cacheKey).toBeUndefined();
+  });
+
+  it('are each model of a generator by itself', () => {
+    const models = new Map(['fast', 'fine'].map((name) => [name, { capabilities, sizes: SQUARE }]));
+    const { candidates } = create(['a/fast', 'a/fine', 'a'], { a: { models } });
+    const choices = (...tried: string[]) => candidates(failure(), spec, new Set(tried)).map(({ model }) => model);
+    expect(choices('a/fast')).toEqual(['fine', undefined]);
+    expect(choices('a', 'a/fine')).toEqual(['fast']);
+  });
+
   it('may be models of a generator, with what those can do', () => {
     const models = new Map([['fast', { capabilities: { ...capabilities, fields: new Set() }, sizes: SQUARE }]]);
     const fallbacks = create(['a/fast'], { a: { models } });

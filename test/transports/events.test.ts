@@ -47,6 +47,7 @@ async function startStream() {
     config,
     log,
     version: '0.0.0',
+    onRefused: () => undefined,
     onAnswer: () => undefined,
     closeSockets: () => stream.close(),
   });

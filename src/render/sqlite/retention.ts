@@ -35,10 +35,7 @@ export function createRetentionOperations(context: JournalContext): RetentionOpe
   const search = createSearch(context);
 
   const storeUsage: RetentionOperations['storeUsage'] = () => {
-    const usage = one(
-      `SELECT count(*) AS files, coalesce(sum(bytes), 0) AS bytes FROM (
-         SELECT bytes FROM images WHERE evicted_at IS NULL UNION ALL SELECT bytes FROM inputs)`,
-    );
+    const usage = one('SELECT files, bytes FROM store_usage');
     return { files: Number(usage?.files), bytes: Number(usage?.bytes) };
   };
 

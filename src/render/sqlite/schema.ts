@@ -214,4 +214,36 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX renders_of_era ON renders (era, ord) WHERE finished_at IS NOT NULL AND era IS NOT NULL;
   CREATE INDEX renders_by_owner ON renders (owner, ord) WHERE finished_at IS NOT NULL;
   `,
+  `
+  -- How long a render waited for its first start. Not the difference of two times: the clock may have jumped between.
+  ALTER TABLE renders ADD COLUMN queued_ms INTEGER;
+
+  -- Which of the generator's models it was, unless the usual one.
+  ALTER TABLE attempts ADD COLUMN model TEXT;
+
+  -- What lies in the image store, so that a scrape need not add it up.
+  CREATE TABLE store_usage (files INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;
+  INSERT INTO store_usage SELECT count(*), coalesce(sum(bytes), 0) FROM (
+    SELECT bytes FROM images WHERE evicted_at IS NULL UNION ALL SELECT bytes FROM inputs);
+  CREATE TRIGGER images_kept AFTER INSERT ON images WHEN new.evicted_at IS NULL BEGIN
+    UPDATE store_usage SET files = files + 1, bytes = bytes + new.bytes;
+  END;
+  CREATE TRIGGER images_back AFTER UPDATE OF evicted_at ON images
+  WHEN old.evicted_at IS NOT NULL AND new.evicted_at IS NULL BEGIN
+    UPDATE store_usage SET files = files + 1, bytes = bytes + new.bytes;
+  END;
+  CREATE TRIGGER images_gone AFTER UPDATE OF evicted_at ON images
+  WHEN old.evicted_at IS NULL AND new.evicted_at IS NOT NULL BEGIN
+    UPDATE store_usage SET files = files - 1, bytes = bytes - old.bytes;
+  END;
+  CREATE TRIGGER images_forgotten AFTER DELETE ON images WHEN old.evicted_at IS NULL BEGIN
+    UPDATE store_usage SET files = files - 1, bytes = bytes - old.bytes;
+  END;
+  CREATE TRIGGER inputs_kept AFTER INSERT ON inputs BEGIN
+    UPDATE store_usage SET files = files + 1, bytes = bytes + new.bytes;
+  END;
+  CREATE TRIGGER inputs_gone AFTER DELETE ON inputs BEGIN
+    UPDATE store_usage SET files = files - 1, bytes = bytes - old.bytes;
+  END;
+  `,
 ];

@@ -1,7 +1,7 @@
 import type { PublicError } from '../../errors.ts';
 import { cancel, fail, handBack, start, succeed } from '../job.ts';
 import type { JournalOperations, RenderImage, SpentTime, WorkResult } from '../journal.ts';
-import type { JournalContext } from './context.ts';
+import type { JournalContext, StoredWork } from './context.ts';
 import type { StoredRender } from './rows.ts';
 import { readWork } from './rows.ts';
 
@@ -14,12 +14,21 @@ type WorkOperations = Pick<
 export function createWorkOperations(context: JournalContext): WorkOperations {
   const { run, one, all, change, renderOf, waitersOf, leave, closeAttempt } = context;
 
-  function openAttempt(workId: string, attempt: number, generator: string, at: number, remoteId?: string): void {
+  function openAttempt({ id: workId, attempts: attempt, generator, spec }: StoredWork, at: number, job?: string): void {
     run(
-      `INSERT INTO attempts (work_id, attempt, generator, started_at, remote_id)
-       VALUES ($workId, $attempt, $generator, $at, $remoteId)`,
-      { workId, attempt, generator, at, remoteId: remoteId ?? null },
+      `INSERT INTO attempts (work_id, attempt, generator, model, started_at, remote_id)
+       VALUES ($workId, $attempt, $generator, $model, $at, $job)`,
+      { workId, attempt, generator, model: spec.model ?? null, at, job: job ?? null },
     );
+  }
+
+  /** A render's first start: how long it waited is told by the clock that does not jump. */
+  function noteWait(render: StoredRender, steadyAt: number): StoredRender {
+    const { id, startedAt, queueUntil, queueTimeoutMs } = render;
+    if (startedAt !== undefined || queueUntil === undefined) return render;
+    const queuedMs = Math.max(0, Math.round(queueTimeoutMs - (queueUntil - steadyAt)));
+    run('UPDATE renders SET queued_ms = $queuedMs WHERE id = $id', { id, queuedMs });
+    return { ...render, queuedMs };
   }
 
   /** A provider's job that goes on by itself: one that ended with the process, or was handed back. */
@@ -33,11 +42,11 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
 
   function failuresOf(workId: string): Record<string, number> {
     const rows = all(
-      `SELECT generator, count(*) AS n FROM attempts WHERE work_id = $workId AND outcome IN ('failed', 'unknown')
-       GROUP BY generator`,
+      `SELECT generator || coalesce('/' || model, '') AS name, count(*) AS n FROM attempts
+       WHERE work_id = $workId AND outcome IN ('failed', 'unknown') GROUP BY name`,
       { workId },
     );
-    return Object.fromEntries(rows.map(({ generator, n }) => [String(generator), Number(n)]));
+    return Object.fromEntries(rows.map(({ name, n }) => [String(name), Number(n)]));
   }
 
   /** Makes the change if the work is still this attempt's. */
@@ -91,7 +100,9 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
   /** From now on the render is another generator's. */
   function passTo(render: StoredRender, generator: string, ignored: readonly string[] = []): StoredRender {
     const fallbackFrom = render.fallbackFrom ?? render.generator;
-    const all = [...new Set([...render.ignored, ...ignored])];
+    // A seed that nobody asked for is no loss.
+    const lost = ignored.filter((field) => field !== 'seed' || render.request.seed !== undefined);
+    const all = [...new Set([...render.ignored, ...lost])];
     run('UPDATE renders SET generator = $generator, fallback_from = $fallbackFrom, ignored = $ignored WHERE id = $id', {
       id: render.id,
       generator,
@@ -111,12 +122,13 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
         { generator },
       );
       if (row === undefined) return undefined;
-      const { id: workId, attempts: attempt, spec, cache_key } = readWork(row);
+      const work = readWork(row);
+      const { id: workId, attempts: attempt, spec, cache_key } = work;
       // From now on it is this attempt's, lest it be forgotten when the process dies before the generator takes it up.
       const remoteId = remoteIdOf(workId, attempt - 1);
-      openAttempt(workId, attempt, generator, at, remoteId);
+      openAttempt(work, at, remoteId);
       const waiters = waitersOf(workId);
-      for (const render of waiters) change(render, start(render, attempt, at));
+      for (const render of waiters) change(render, start(noteWait(render, steadyAt), attempt, at));
       return {
         workId,
         attempt,
@@ -142,9 +154,9 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
         { workId, attempt },
       );
       if (row === undefined) return undefined;
-      const { attempts, generator } = readWork(row);
-      openAttempt(workId, attempts, generator, at);
-      return attempts;
+      const work = readWork(row);
+      openAttempt(work, at);
+      return work.attempts;
     },
 
     settle({ renderId, status, error, at }) {

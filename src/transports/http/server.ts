@@ -38,6 +38,8 @@ export interface HttpServerOptions {
   readonly version: string;
   /** Hears every answered request, by route template. */
   onAnswer(request: { method: string; route: string; status: number; seconds: number }): void;
+  /** Hears of a connection that is closed at once because there are too many. */
+  onRefused(): void;
   /** Says goodbye to open WebSockets; the server closes only when they are gone. */
   closeSockets(): Promise<void>;
 }
@@ -46,7 +48,8 @@ export interface HttpServerOptions {
 export type HttpServer = Awaited<ReturnType<typeof createHttpServer>>;
 
 /** Creates the server; `listen` starts it. */
-export async function createHttpServer({ config, log, version, onAnswer, closeSockets }: HttpServerOptions) {
+export async function createHttpServer(options: HttpServerOptions) {
+  const { config, log, version, onAnswer, onRefused, closeSockets } = options;
   const routes = createKnownRoutes();
   const webSocketPaths = new Set<string>();
   const origins = originsOf(config.allowed_origins);
@@ -75,6 +78,7 @@ export async function createHttpServer({ config, log, version, onAnswer, closeSo
     clientErrorHandler,
   }).withTypeProvider<ZodTypeProvider>();
   app.server.maxConnections = await maxConnections();
+  app.server.on('drop', onRefused);
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler(answerError);

@@ -88,6 +88,30 @@ export function fallbacksOfJournal(open: OpenJournal): void {
       expect(await claim(later, 'other')).toMatchObject({ attempt: 9, failures: { draw: 3 } });
     });
 
+    it('tells the models of a generator apart', async () => {
+      const { journal } = await open();
+      await accept(journal);
+      const first = await claim(journal);
+      await journal.endAttempt({ workId: first.workId, attempt: 1, ...failed });
+      await journal.beginAttempt({ workId: first.workId, attempt: 1, at: AT });
+      const second = { ...first, attempt: 2 };
+      await fallBack(journal, second, { generator: 'draw', spec: { ...first.spec, model: 'fast' } });
+      const third = await claim(journal);
+      expect(third.failures).toEqual({ draw: 2 });
+      await fallBack(journal, third, { generator: 'other', spec: { ...first.spec, model: 'fast' } });
+      expect((await claim(journal, 'other')).failures).toEqual({ draw: 2, 'draw/fast': 1 });
+    });
+
+    it('lets a render hear of a seed that counts for nothing only if it had one', async () => {
+      const { journal } = await open();
+      const seeded = await accept(journal, { cacheKey: KEY, request: { prompt: 'a delta', seed: 7 } });
+      const work = await claim(journal);
+      const joined = await accept(journal, { cacheKey: KEY, request: { prompt: 'a delta' } });
+      await fallBack(journal, work, { ignored: ['style', 'seed'] });
+      expect((await find(journal, seeded.id)).ignored).toEqual(['style', 'seed']);
+      expect((await find(journal, joined.id)).ignored).toEqual(['style']);
+    });
+
     it('hands on a provider’s job that goes on by itself, however often the process dies, and no other', async () => {
       const { journal, reopen } = await open();
       const { id } = await accept(journal);

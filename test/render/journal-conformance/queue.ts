@@ -119,6 +119,26 @@ export function queueOfJournal(open: OpenJournal): void {
     });
   });
 
+  describe('the wait of a render', () => {
+    it('is measured by the steady clock, wherever the wall clock jumps to, and is told the same each time', async () => {
+      const { journal, reopen } = await open();
+      const { id } = await accept(journal);
+      for (const at of [AT + 86_400_000, AT - 86_400_000]) {
+        const work = await journal.claim({ generator: 'draw', at, steadyAt: AT + 40 });
+        if (work === undefined) throw new Error('there was no work');
+        await journal.release({ ...work, at });
+      }
+      const later = await reopen();
+      const { workId, attempt } = await claim(later, 'draw', AT + 5);
+      await later.finish({ workId, attempt, result: succeeded(), at: AT + 9 });
+      expect((await find(later, id)).timings?.queued_ms).toBe(40);
+      const waits = (await allEvents(later)).flatMap(({ event }) =>
+        event.type === 'RenderStarted' ? [event.queued_ms] : [],
+      );
+      expect(waits).toEqual([40, 40, 40]);
+    });
+  });
+
   describe('finish', () => {
     it('writes images, events and the end together', async () => {
       const { journal } = await open();

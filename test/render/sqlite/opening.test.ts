@@ -146,6 +146,7 @@ it('a journal of the second version is brought forward, with its renders, images
     attempts: [{ outcome: 'succeeded', remoteId: 'job-1' }],
   });
   expect([done.batchId, done.fallbackFrom, done.attempts[0]?.costUsd]).toEqual([undefined, undefined, undefined]);
+  expect(await journal.storeUsage({})).toEqual({ files: 2, bytes: 200 });
   const listed = async (filters: RenderFilters) =>
     (await journal.listRenders({ filters, limit: 9 })).renders.map(({ requestId }) => requestId);
   expect(await listed({})).toEqual(['running', 'urgent', 'later', 'late', 'failed', 'done']);

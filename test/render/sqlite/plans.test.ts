@@ -70,6 +70,12 @@ describe('SQLite', () => {
     expect(steps.filter((step) => EVERYTHING.test(step))).toEqual([]);
   });
 
+  it('adds up no files to know how many there are', () => {
+    const { operations, plans } = open();
+    operations.storeUsage({});
+    expect(plans().flat()).toEqual(['SCAN store_usage']);
+  });
+
   it('looks at what is active only, for whatever is about that', () => {
     const { operations, plans } = open();
     const now = { at: AT, steadyAt: AT };
