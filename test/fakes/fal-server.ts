@@ -26,6 +26,8 @@ export interface FalServerOptions {
   readonly cooperative?: boolean;
   /** How a result names its images: as models do, or as workflows do. */
   readonly form?: 'images' | 'outputs';
+  /** Answers a submit, or the question for a result, in the place of the job. `earlier`: asked so before with this prompt. */
+  refuse?(call: 'submit' | 'result', prompt: unknown, earlier: number): Behaviour | undefined;
   /** Hears of each submit and each cancel. */
   onCall?(call: { call: 'submit' | 'cancel'; id: string; endpoint: string; prompt: unknown }): void;
 }
@@ -49,13 +51,23 @@ export async function startFalServer(options: FalServerOptions = {}): Promise<Fa
   const { queued = 1, running = 1 } = options.looks ?? {};
   const jobs = new Map<string, FakeFalJob & { looks: number }>();
   const uploads = new Map<string, Buffer>();
+  const asked = new Map<string, number>();
   let held = false;
   let base = '';
+
+  function refusalOf(call: 'submit' | 'result', { prompt }: Record<string, unknown>): Behaviour | undefined {
+    const key = `${call} ${prompt}`;
+    const earlier = asked.get(key) ?? 0;
+    asked.set(key, earlier + 1);
+    return options.refuse?.(call, prompt, earlier);
+  }
 
   const submit: Behaviour = (response, request) => {
     const endpoint = request.path.slice(1).split('?')[0] ?? '';
     const id = randomUUID();
     const input = z.record(z.string(), z.unknown()).parse(JSON.parse(String(request.body)));
+    const refusal = refusalOf('submit', input);
+    if (refusal !== undefined) return refusal(response, request);
     jobs.set(id, { id, endpoint, input, status: 'IN_QUEUE', cancelled: false, looks: 0 });
     options.onCall?.({ call: 'submit', id, endpoint, prompt: input.prompt });
     const at = `${base}/${endpoint.split('/').slice(0, 2).join('/')}/requests/${id}`;
@@ -77,6 +89,8 @@ export async function startFalServer(options: FalServerOptions = {}): Promise<Fa
 
   const result = withJob((job) => {
     if (job.status !== 'COMPLETED') return json({ detail: 'Request is still in progress' }, 400);
+    const refusal = refusalOf('result', job.input);
+    if (refusal !== undefined) return refusal;
     if (job.cancelled) return json({ detail: 'Request was cancelled', error_type: 'client_cancelled' }, 499);
     const size = imageSize.safeParse(job.input.image_size).data ?? { width: 1024, height: 1024 };
     const images = Array.from({ length: Number(job.input.num_images ?? 1) }, (_image, index) => ({

@@ -114,6 +114,8 @@ function enterRender(
 
 /** Refusals that the schedule provokes: whether this is one. */
 function noteRefusal(step: Step, code: string, ledger: Ledger): boolean {
+  // The provider's troubles open its circuit: then nobody may answer for it.
+  if (code === 'generator_unavailable') return step.kind === 'submit' || step.kind === 'batch';
   if (step.kind === 'submit') {
     const conflict = step.request.key === undefined ? 'request_id_conflict' : 'idempotency_key_conflict';
     if (code !== conflict) return false;

@@ -28,15 +28,24 @@ function event(seq: number, type: string, body: Record<string, unknown> = {}): J
 const STORY = [
   event(1, 'RenderQueued', { generator: 'fal' }),
   event(2, 'RenderStarted', { attempt: 1 }),
-  event(3, 'ImageReady', { index: 0, of: 2 }),
-  event(4, 'ImageReady', { index: 1, of: 2 }),
+  event(3, 'ImageReady', { index: 0, of: 2, generator: 'fal' }),
+  event(4, 'ImageReady', { index: 1, of: 2, generator: 'fal' }),
 ];
 
 const RENDER = {
-  ...{ id: 'id1', batch_id: null, work_id: 'w1', status: 'succeeded', generator: 'fal', error: undefined },
+  ...{ id: 'id1', batch_id: null, work_id: 'w1', status: 'succeeded', generator: 'fal', fallback_from: null },
+  error: undefined,
   request: { prompt: 'r1: dunes', metadata: { id: 'r1' } },
 };
-const ATTEMPT = { work_id: 'w1', attempt: 1, generator: 'fal', ended_at: 5, outcome: 'succeeded', remote_id: 'job1' };
+const ATTEMPT = {
+  work_id: 'w1',
+  attempt: 1,
+  generator: 'fal',
+  ended_at: 5,
+  outcome: 'succeeded',
+  remote_id: 'job1',
+  error: undefined,
+};
 const SUBMIT = { call: 'submit', id: 'job1', prompt: 'r1: dunes' } as const;
 
 /** One render that went as it should, with what a test breaks of it. */
@@ -56,7 +65,7 @@ function evidence(journal: Partial<JournalContent> = {}, changes: Partial<Eviden
       ...journal,
     },
     connections: [{ hello: { type: 'Hello', last_seq: 0, log_id: 'log' }, events: seen }],
-    ...{ upstream: [SUBMIT], imagesDir: '', crashAttempts: 2, troubles: [] },
+    ...{ upstream: [SUBMIT], imagesDir: '', crashAttempts: 2, retries: 1, troubles: [] },
     ...changes,
   };
 }
@@ -101,6 +110,35 @@ describe('the checks after kills', () => {
         attempts: [1, 2, 3].map((attempt) => ({ ...ATTEMPT, attempt, outcome: 'crashed', remote_id: null })),
       }),
       'crash_attempts times',
+    ],
+    [
+      'more tries than the retries allow',
+      evidence({ attempts: [1, 2, 3].map((attempt) => ({ ...ATTEMPT, attempt, outcome: 'failed' })) }),
+      'its retries allow',
+    ],
+    [
+      'a second try of what was refused',
+      evidence({
+        attempts: [
+          { ...ATTEMPT, outcome: 'failed', error: { code: 'content_rejected' } },
+          { ...ATTEMPT, attempt: 2 },
+        ],
+      }),
+      'refused for its content',
+    ],
+    [
+      'a fallback that nobody is told of',
+      evidence({ renders: [{ ...RENDER, request: { ...RENDER.request, generator: 'mock' } }] }),
+      'in the place of another one',
+    ],
+    [
+      'a fallback that was unwanted',
+      evidence({
+        renders: [
+          { ...RENDER, fallback_from: 'fal', request: { ...RENDER.request, generator: 'fal', fallback: false } },
+        ],
+      }),
+      'was not unwanted',
     ],
     ['a job that was submitted again', evidence({}, { upstream: [SUBMIT, { ...SUBMIT, id: 'job2' }] }), 'asked once'],
     ['a job id that no provider gave', evidence({}, { upstream: [] }), 'the provider gave'],

@@ -2,7 +2,17 @@ import { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
 
 /** A request as it was accepted; its name is the schedule's, whatever its `request_id`. */
-const request = z.looseObject({ prompt: z.string(), metadata: z.object({ id: z.string() }) });
+const request = z.looseObject({
+  prompt: z.string(),
+  generator: z.string().optional(),
+  fallback: z.boolean().optional(),
+  metadata: z.object({ id: z.string() }),
+});
+
+const error = z
+  .string()
+  .nullable()
+  .transform((json) => (json === null ? undefined : z.looseObject({ code: z.string() }).parse(JSON.parse(json))));
 
 const rows = {
   renders: z.object({
@@ -11,11 +21,9 @@ const rows = {
     work_id: z.string(),
     status: z.string(),
     generator: z.string(),
+    fallback_from: z.string().nullable(),
     request: z.string().transform((json) => request.parse(JSON.parse(json))),
-    error: z
-      .string()
-      .nullable()
-      .transform((json) => (json === null ? undefined : z.looseObject({ code: z.string() }).parse(JSON.parse(json)))),
+    error,
   }),
   works: z.object({ id: z.string(), status: z.string(), generator: z.string() }),
   attempts: z.object({
@@ -24,6 +32,7 @@ const rows = {
     generator: z.string(),
     ended_at: z.int().nullable(),
     outcome: z.string().nullable(),
+    error,
     remote_id: z.string().nullable(),
   }),
   events: z.object({

@@ -13,6 +13,12 @@ import { createRandom } from './random.ts';
 import { startUpstream } from './upstream.ts';
 
 const CRASH_ATTEMPTS = 2;
+const RETRIES = 1;
+/** What the log may say of the provider's troubles, and of renders whose time is over. */
+const EXPECTED = [
+  ...['upstream_rate_limited', 'upstream_failed', 'content_rejected', 'generator_unavailable', 'render_timeout'],
+  'generator_failed',
+];
 const { values } = parseArgs({
   options: {
     kills: { type: 'string', default: '50' },
@@ -43,9 +49,11 @@ async function gather(): Promise<Evidence> {
     args: [
       ...upstream.args,
       ...['--mock.style', 'placeholder', '--mock.delay_s', '0.15', '--mock.concurrency', '2'],
-      ...['--generator.crash_attempts', String(CRASH_ATTEMPTS)],
+      ...['--generator.crash_attempts', String(CRASH_ATTEMPTS), '--generator.retries', String(RETRIES)],
+      ...['--generator.fallback', 'mock,nearest'],
     ],
     env: upstream.env,
+    expected: EXPECTED,
   });
   const nextRound = createPlan(createRandom(values.seed));
   for (let kill = 0; kill < kills; kill += 1) await campaign.run(nextRound());
@@ -58,6 +66,7 @@ async function gather(): Promise<Evidence> {
     troubles: campaign.troubles,
     connections: campaign.watcher.connections,
     crashAttempts: CRASH_ATTEMPTS,
+    retries: RETRIES,
     upstream: await upstream.calls(),
     journal: readJournalFile(join(dir, 'data', 'journal.db')),
     imagesDir: join(dir, 'images'),

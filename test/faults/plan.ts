@@ -37,6 +37,9 @@ export interface Round {
 /** A small picture for requests that bring one. */
 const DEPTH_MAP = `data:image/png;base64,${plainPng([90, 120, 150]).toString('base64')}`;
 
+/** How often a provider's work meets which trouble; see `test/fakes/fal-server-main.ts`. */
+const TROUBLES = { none: 14, busy: 1, shaky: 1, down: 2, broken: 1, refused: 1 };
+
 /** How often a step is of each kind. */
 const KINDS = {
   ...{ submit: 30, superseding: 2, twin: 8, keyed: 8, batch: 4, repeat: 14, conflict: 8 },
@@ -109,14 +112,18 @@ export function createPlan(random: Random): () => Round {
 /** A body of its own: the id is in the prompt, by which a provider's log is read. */
 function bodyOf(id: string, random: Random): Body {
   const generator = random.pick(['mock', 'mock', 'fal']);
+  const trouble = generator === 'fal' ? random.weighted(TROUBLES) : 'none';
   return {
-    prompt: `${id}: dunes`,
+    prompt: `${id}: dunes${trouble === 'none' ? '' : ` (${trouble})`}`,
     generator,
     width: 64 + 8 * random.below(9),
     height: 64 + 8 * random.below(9),
     num_images: random.pick([1, 1, 1, 2, 3]),
     priority: random.below(21) - 10,
     output_format: random.pick(['png', 'png', 'jpeg', 'webp']),
+    ...(random.chance(0.3) ? { fallback: false } : {}),
+    ...(random.chance(0.1) ? { queue_timeout_s: random.between(0.1, 3) } : {}),
+    ...(random.chance(0.05) ? { timeout_s: random.between(0.5, 3) } : {}),
     ...(random.chance(0.7) ? { seed: random.below(1000) } : {}),
     ...(generator === 'mock' && random.chance(0.2) ? { depth_map: { image_data: DEPTH_MAP } } : {}),
   };

@@ -20,6 +20,8 @@ import type { Fault } from './soak-faults.ts';
 import { dataFlood, diskFull, frozenClient, slowClient } from './soak-faults.ts';
 
 const CRASH_ATTEMPTS = 2;
+/** The default of `[generator] retries`. */
+const RETRIES = 3;
 const MINUTE_MS = 60_000;
 /** The fault of a minute comes after this part of it, so that the server is measured in peace as well. */
 const FAULT_AT_MS = 20_000;
@@ -79,7 +81,7 @@ async function gather(): Promise<Evidence> {
   print(`ready after ${campaign.readyAfterMs.map(Math.round).join(', ')} ms\n`);
   const { ledger, troubles, watcher } = campaign;
   return {
-    ...{ ledger, troubles, journal, imagesDir, crashAttempts: CRASH_ATTEMPTS },
+    ...{ ledger, troubles, journal, imagesDir, crashAttempts: CRASH_ATTEMPTS, retries: RETRIES },
     connections: watcher.connections,
     upstream: [],
   };

@@ -12,6 +12,7 @@ export interface Evidence {
   /** The folder of the images. */
   readonly imagesDir: string;
   readonly crashAttempts: number;
+  readonly retries: number;
   /** What the servers logged at level error and above, and how any ended that nobody killed. */
   readonly troubles: readonly string[];
 }

@@ -67,8 +67,19 @@ export const EVENT_CHECKS: readonly Check[] = [
     name: 'clear_queue ends what came before it, in the same moment',
     violations: ({ journal, ledger }) => {
       const active = new Map<string, Set<string>>();
+      const workOf = new Map(journal.renders.map(({ id, work_id }) => [id, work_id]));
       return journal.events.flatMap(({ type, render_id, body }) => {
         const id = String(render_id);
+        if (body.fallback_to !== undefined) {
+          // All who wait for the work are the other generator's from now on; who does not want that has failed then.
+          const from = active.get(String(body.generator)) ?? new Set();
+          const to = active.get(String(body.fallback_to)) ?? new Set();
+          for (const one of [...from].filter((other) => workOf.get(other) === workOf.get(id))) {
+            from.delete(one);
+            to.add(one);
+          }
+          active.set(String(body.fallback_to), to);
+        }
         if (type in ENDS) for (const others of active.values()) others.delete(id);
         if (type !== 'RenderQueued') return [];
         const generator = String(body.generator);
@@ -76,6 +87,21 @@ export const EVENT_CHECKS: readonly Check[] = [
         const left = ledger.accounts.get(String(body.request_id))?.request.clears === true ? [...others] : [];
         active.set(generator, others.add(id));
         return left.map((other) => `${body.request_id} left ${other} active`);
+      });
+    },
+  },
+  {
+    name: 'who answers in the place of another one is named, and was not unwanted',
+    violations({ journal }) {
+      const stories = eventsByRender(journal);
+      return journal.renders.flatMap((render) => {
+        const { id, status, generator, fallback_from, request } = render;
+        const images =
+          status === 'succeeded' ? (stories.get(id) ?? []).filter(({ type }) => type === 'ImageReady') : [];
+        const asked = request.generator ?? generator;
+        const told = images.every(({ body }) => (body.fallback_from ?? body.generator) === asked);
+        const wanted = fallback_from === null || request.fallback !== false;
+        return told && wanted ? [] : [`${nameOf(render)} asked ${asked}, and ${generator} answered`];
       });
     },
   },

@@ -9,20 +9,27 @@ function byPrompt({ journal, upstream }: Evidence) {
     upstream.filter(({ call }) => call === 'submit'),
     ({ prompt }) => prompt,
   );
+  const tried = new Set(journal.attempts.filter(isProviders).map(({ work_id }) => work_id));
   const renders = groupBy(
-    journal.renders.filter(({ generator }) => generator === 'fal'),
+    journal.renders.filter(({ work_id }) => tried.has(work_id)),
     ({ request }) => request.prompt,
   );
   return [...renders].map(([prompt, ofPrompt]) => ({
     prompt,
-    attempts: [...new Set(ofPrompt.map(({ work_id }) => work_id))].flatMap((id) => attempts.get(id) ?? []),
+    attempts: [...new Set(ofPrompt.map(({ work_id }) => work_id))]
+      .flatMap((id) => attempts.get(id) ?? [])
+      .filter(isProviders),
     submits: submits.get(prompt) ?? [],
   }));
 }
 
-/** An attempt that may have been cut off between a submit and the note of its job id. */
+function isProviders({ generator }: JournalledAttempt): boolean {
+  return generator === 'fal';
+}
+
+/** An attempt that may have been cut off between a submit and the note of its job id; one that was refused had no job. */
 function mayHaveForgotten({ remote_id, outcome }: JournalledAttempt): boolean {
-  return remote_id === null && outcome !== 'succeeded';
+  return remote_id === null && outcome !== 'succeeded' && outcome !== 'failed';
 }
 
 /** Works, their attempts, and the generator's own log. */
@@ -69,6 +76,23 @@ export const WORK_CHECKS: readonly Check[] = [
           .map((render) => `${nameOf(render)} was given up after ${crashes.get(render.work_id)?.length ?? 0}`),
       ];
     },
+  },
+  {
+    name: 'no generator tries more often than its retries allow, over all starts',
+    violations({ journal, retries }) {
+      const failures = journal.attempts.filter(({ outcome }) => outcome === 'failed' || outcome === 'unknown');
+      return [...groupBy(failures, ({ work_id, generator }) => `${generator} tried work ${work_id}`)]
+        .filter(([, all]) => all.length > retries + 1)
+        .map(([what, all]) => `${what} ${all.length} times`);
+    },
+  },
+  {
+    name: 'what is refused for its content is neither tried again nor given to others',
+    violations: ({ journal }) =>
+      [...groupBy(journal.attempts, ({ work_id }) => work_id)].flatMap(([id, attempts]) => {
+        const at = attempts.findIndex(({ error }) => error?.code === 'content_rejected');
+        return at === -1 || at === attempts.length - 1 ? [] : [`work ${id} went on after attempt ${at + 1}`];
+      }),
   },
   {
     name: 'the provider is asked once for an attempt, and never again once its job id is journalled',
