@@ -5,6 +5,9 @@ import { mixIn, setPaint } from './paint.ts';
 import type { Painter, Spot } from './spot.ts';
 
 const SNOW = [222, 229, 238] as const;
+/** From which noise on the ground is that of a pool's edge, and how much of it finer noise makes. */
+const POOL_EDGE = 0.36;
+const FINER_POOLS = 0.35;
 const ICE_CRACK = [116, 168, 200] as const;
 
 /** Paints land as nature made it: ground by height and moisture, trees, rock on the steep, snow, and a beach. */
@@ -40,8 +43,13 @@ export function createGround(look: BiomeLook, noise: (x: number, y: number) => n
 
   /** Small dark pools on level ground, edged with moss. */
   function paintPools(paint: Paint, { slope, climb, u, v, mottle }: Spot): void {
-    const pool = noise(u * 58, v * 58) + 0.35 * noise(u * 130, v * 130) + 0.5 * mottle - 2.2 * slope - 0.7 * climb;
-    mixIn(paint, look.dry, 0.5 * smoothstep(0.36, 0.52, pool));
+    const lie = 0.5 * mottle - 2.2 * slope - 0.7 * climb;
+    // Where no noise could make a pool, it need not be asked.
+    if (lie + 1 + FINER_POOLS < POOL_EDGE) return;
+    const wide = lie + noise(u * 58, v * 58);
+    if (wide + FINER_POOLS < POOL_EDGE) return;
+    const pool = wide + FINER_POOLS * noise(u * 130, v * 130);
+    mixIn(paint, look.dry, 0.5 * smoothstep(POOL_EDGE, 0.52, pool));
     mixIn(paint, look.deep, 0.94 * smoothstep(0.55, 0.62, pool));
   }
 

@@ -6,6 +6,8 @@ import { blur, fillGrid, fillSmoothly, MARGIN, quantile, stretch, visibleSize } 
 import { fractal, length, noiseOf, ridged, smoothstep } from './numbers.ts';
 
 const EROSION_STEPS = 4;
+/** Water keeps its course for so many steps: to find a new one takes ten times as long as a step. */
+const STEPS_PER_COURSE = 2;
 /** Strength of one step of erosion for a biome whose erosion is 1. */
 const EROSION_POWER = 0.045;
 /** How far the land rises against each step of erosion. */
@@ -35,9 +37,11 @@ export function createLand(grid: Grid, seed: number, look: BiomeLook, depth?: De
   const sea = levelOf(base, look, depth !== undefined);
   const power = EROSION_POWER * look.erosion;
   let heights: Float32Array = base.slice();
+  let drainage = routeWater(heights, grid, sea, seed);
   for (let step = 0; step < EROSION_STEPS; step += 1) {
     if (depth === undefined) rise(heights, base, sea);
-    erode(heights, grid, routeWater(heights, grid, sea, seed + step), power, depth === undefined ? Infinity : SILT);
+    if (step > 0 && step % STEPS_PER_COURSE === 0) drainage = routeWater(heights, grid, sea, seed + step);
+    erode(heights, grid, drainage, power, depth === undefined ? Infinity : SILT);
     if (depth !== undefined) keepNear(heights, base);
   }
   if (depth === undefined) heights = stretch(heights, 0.005);

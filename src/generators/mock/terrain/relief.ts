@@ -1,6 +1,7 @@
 import type { Size } from './grid.ts';
 import { clamp01, noiseOf, smoothstep } from './numbers.ts';
 import { createRowReader } from './sampling.ts';
+import { createWave } from './waves.ts';
 import type { World } from './world.ts';
 
 /** Waves of the fine noise, in periods across the picture, each drawn only where pixels can show it. */
@@ -36,7 +37,11 @@ export function createRelief(world: World, size: Size, checkpoint: () => void): 
   const cover = new Uint8Array(width * height);
 
   const noise = noiseOf(seed, 'detail');
-  const waves = WAVES.filter((wave) => wave < longer * 0.5);
+  const waves = WAVES.filter((wave) => wave < longer * 0.5).map((wave) => createWave(noise, wave, size));
+  const finest = waves.at(-1)?.frequency ?? 1;
+  const seen = new Uint8Array(width);
+  const roughs = new Float32Array(width);
+  const fines = new Float32Array(width);
   const toHeight = 1 / biome.relief;
   const level = Math.max(0, land.waterLevel);
   const treeBase = 0.5 - biome.cover;
@@ -49,6 +54,8 @@ export function createRelief(world: World, size: Size, checkpoint: () => void): 
     reader.cubic(land.heights, y, heights, at);
     reader.linear(sources, rows, y);
     const v = (y + 0.5 - height / 2) / longer;
+    for (let x = 0; x < width; x += 1) seen[x] = (heights[at + x] ?? 0) < land.waterLevel - 0.03 ? 0 : 1;
+    const lasts = sumWaves(y);
     for (let x = 0; x < width; x += 1, at += 1) {
       const u = (x + 0.5 - width / 2) / longer;
       const cell = reader.cells[x] ?? 0;
@@ -57,20 +64,11 @@ export function createRelief(world: World, size: Size, checkpoint: () => void): 
       const moisture = (moistures[cell] ?? 0) * (1 - share) + (moistures[cell + 1] ?? 0) * share;
       const mottle = (mottles[cell] ?? 0) * (1 - share) + (mottles[cell + 1] ?? 0) * share;
       const here = heights[at] ?? 0;
-      if (here < land.waterLevel - 0.03) continue;
+      if (seen[x] === 0) continue;
 
-      let rough = 0;
-      let fine = 0;
-      let weight = 0.6;
-      let last = 0;
-      for (let octave = 0; octave < waves.length; octave += 1) {
-        const wave = waves[octave] ?? 1;
-        last = noise(u * wave, v * wave);
-        // Folded noise has creases where it would cross zero: gullies.
-        rough += (octave < 2 ? 1.7 * Math.abs(last) - 0.5 : last) / wave;
-        fine += weight * last;
-        weight *= 0.6;
-      }
+      const rough = roughs[x] ?? 0;
+      const fine = fines[x] ?? 0;
+      const last = lasts[x] ?? 0;
       const climb = (here - level) / (1 - level);
       const wooded =
         biome.cover === 0
@@ -84,7 +82,7 @@ export function createRelief(world: World, size: Size, checkpoint: () => void): 
                 6 * Math.max(0, climb - biome.treeLine) -
                 0.25 * slope,
             ) * clamp01((here - land.waterLevel) * 90);
-      let rise = rough * ROUGHNESS * (0.3 + 1.2 * clamp01(slope * 2)) + wooded * last * (CROWNS / (waves.at(-1) ?? 1));
+      let rise = rough * ROUGHNESS * (0.3 + 1.2 * clamp01(slope * 2)) + wooded * last * (CROWNS / finest);
       if (dunes) rise += duneAt(u * windCos + v * windSin, mottle, slope) * dryness(moisture);
       heights[at] = here + rise * toHeight;
       grain[at] = Math.max(-127, Math.min(127, fine * 105));
@@ -92,6 +90,27 @@ export function createRelief(world: World, size: Size, checkpoint: () => void): 
     }
   }
   return { heights, grain, cover };
+
+  /** Puts the sums of all waves of a row into `roughs` and `fines`; returns the finest one. */
+  function sumWaves(y: number): Float32Array {
+    roughs.fill(0);
+    fines.fill(0);
+    let values: Float32Array = roughs;
+    let weight = 0.6;
+    for (const [octave, wave] of waves.entries()) {
+      values = wave.row(y, seen);
+      const share = 1 / wave.frequency;
+      // Folded noise has creases where it would cross zero: gullies.
+      const folded = octave < 2;
+      for (let x = 0; x < width; x += 1) {
+        const value = values[x] ?? 0;
+        roughs[x] = (roughs[x] ?? 0) + (folded ? 1.7 * Math.abs(value) - 0.5 : value) * share;
+        fines[x] = (fines[x] ?? 0) + weight * value;
+      }
+      weight *= 0.6;
+    }
+    return values;
+  }
 
   /** A long slope against the wind and a short one behind the crest, bent by the mottling. */
   function duneAt(along: number, bend: number, slope: number): number {
