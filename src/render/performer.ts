@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { AppError, asAppError } from '../errors.ts';
 import type { GenerateHooks, ImageGenerator, InputImage, Work } from '../generators/generator.ts';
 import type { Hold, ImageStore } from '../store/image-store.ts';
@@ -15,7 +16,7 @@ import type { Purse } from './purse.ts';
 import { retryDelay } from './retries.ts';
 import type { RunningWork } from './running.ts';
 import type { StorageGate } from './storage-gate.ts';
-import type { WorkNotes } from './work-notes.ts';
+import type { Made, WorkNotes } from './work-notes.ts';
 
 type DrawingProgress = Parameters<GenerateHooks['onProgress']>[0];
 
@@ -49,7 +50,7 @@ export interface Performing {
 }
 
 /** An image as it is to be stored. */
-interface FinishedImage extends Pick<RenderImage, 'format' | 'width' | 'height' | 'seed'> {
+interface FinishedImage extends Pick<RenderImage, 'imageId' | 'format' | 'width' | 'height' | 'seed'> {
   readonly bytes: Uint8Array;
 }
 
@@ -130,14 +131,30 @@ export function createPerformer(options: PerformerOptions): Perform {
     const input = await loadWork(claimed.workId, claimed.spec);
     abort.signal.throwIfAborted();
     const { finished, drawnAt } = await draw(by, work, input);
-    const stored: RenderImage[] = [];
-    // All or none, whoever leaves meanwhile: only what the journal hears of is ever removed.
-    for (const image of finished) stored.push(await keep(image, work, hold));
     const renderMs = drawnAt - work.drawingStartedAt;
+    const made = () => ({
+      images: finished.map(({ bytes, ...image }): RenderImage => ({ ...image, bytes: bytes.length })),
+      ...{ renderMs: tenths(renderMs), storeMs: tenths(clock.elapsed() - drawnAt) },
+    });
+    await notes.keep(claimed.workId, made());
+    try {
+      // All or none, whoever leaves meanwhile.
+      for (const image of finished) await keep(image, work, hold);
+    } catch (error) {
+      await drop(work, made());
+      throw error;
+    }
     onStored(renderMs);
-    const made = { images: stored, renderMs: tenths(renderMs), storeMs: tenths(clock.elapsed() - drawnAt) };
-    await notes.keep(claimed.workId, made);
-    return made;
+    return made();
+  }
+
+  /** Some of the images may be stored, and nothing will come of them. Else the next start sees to it, by the note. */
+  async function drop({ claimed: { workId }, context }: RunningWork, { images: dropped }: Made): Promise<void> {
+    const written = await endings.persist('the loss of images', context, async () => {
+      await journal.doom({ images: dropped });
+      return true;
+    });
+    if (written === true) await notes.forget(workId);
   }
 
   /** Has the generator draw, and judges it by whether that can be used. */
@@ -172,7 +189,8 @@ export function createPerformer(options: PerformerOptions): Perform {
     const { outputFormat: format, quality } = work.claimed.spec;
     const finished: FinishedImage[] = [];
     for (const image of generated) {
-      finished.push({ ...(await images.encode(image, { format, quality })), format, seed: image.seed });
+      const encoded = await images.encode(image, { format, quality });
+      finished.push({ ...encoded, imageId: hash('sha256', encoded.bytes), format, seed: image.seed });
     }
     return { finished, drawnAt };
   }
@@ -241,14 +259,14 @@ export function createPerformer(options: PerformerOptions): Perform {
   }
 
   /** What is drawn, and may be paid, waits for storage that is in trouble as long as somebody waits for it. */
-  async function keep({ bytes, ...image }: FinishedImage, work: RunningWork, hold: Hold): Promise<RenderImage> {
+  async function keep({ bytes, format }: FinishedImage, work: RunningWork, hold: Hold): Promise<void> {
     let leave: (() => void) | undefined;
     try {
       for (;;) {
         try {
-          const saved = await store.save(bytes, image.format, hold);
+          await store.save(bytes, format, hold);
           work.storageTrouble = undefined;
-          return { ...saved, ...image };
+          return;
         } catch (error) {
           const trouble = asAppError(error);
           work.storageTrouble = trouble;

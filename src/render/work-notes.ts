@@ -22,8 +22,8 @@ const madeSchema = z.object({
   storeMs: z.number(),
 });
 
-/** What a work has made, once all of it is stored. */
-interface Made {
+/** What a work has made. */
+export interface Made {
   readonly images: readonly RenderImage[];
   readonly renderMs: number;
   readonly storeMs: number;
@@ -31,19 +31,20 @@ interface Made {
 
 /** Notes beside the images of what works have made, for the moment until the journal has it. */
 export interface WorkNotes {
+  /** Before the first image is stored, so that a start knows of every file. */
   keep(workId: string, made: Made): Promise<void>;
   /** Without an id, all. */
   forget(workId?: string): Promise<void>;
   /**
    * At start: ends the works in the journal that had made everything when the process died, so that nothing is drawn
-   * or paid again. Resolves with their number.
+   * or paid again. What else was stored of others is given up. Resolves with the number of ended ones.
    */
   adopt(): Promise<number>;
 }
 
 /** Options of `createWorkNotes`. */
 export interface WorkNotesOptions {
-  readonly journal: Pick<Journal, 'interrupted' | 'finish'>;
+  readonly journal: Pick<Journal, 'interrupted' | 'finish' | 'doom'>;
   readonly store: Pick<ImageStore, 'has' | 'writeNote' | 'listNotes' | 'readNote' | 'removeNotes'>;
   readonly clock: Pick<Clock, 'now'>;
   readonly log: Logger;
@@ -54,18 +55,22 @@ export function createWorkNotes({ journal, store, clock, log }: WorkNotesOptions
   /** Undefined also when it cannot be found out: then the work is done again. */
   async function madeBy(workId: string): Promise<Made | undefined> {
     try {
-      return await readMade(workId);
+      const note = madeSchema.safeParse(await store.readNote(workId));
+      return note.data;
     } catch (error) {
       log.warn({ err: error, work_id: workId }, 'a note of what was made could not be read');
       return undefined;
     }
   }
 
-  async function readMade(workId: string): Promise<Made | undefined> {
-    const note = madeSchema.safeParse(await store.readNote(workId));
-    if (!note.success) return undefined;
-    for (const { imageId: id, format } of note.data.images) if (!(await store.has(id, format))) return undefined;
-    return note.data;
+  async function isStored({ images }: Made, workId: string): Promise<boolean> {
+    try {
+      for (const { imageId: id, format } of images) if (!(await store.has(id, format))) return false;
+      return true;
+    } catch (error) {
+      log.warn({ err: error, work_id: workId }, 'what was made could not be looked for');
+      return false;
+    }
   }
 
   async function listed(): Promise<string[]> {
@@ -103,12 +108,16 @@ export function createWorkNotes({ journal, store, clock, log }: WorkNotesOptions
       // Thousands may have been running, but hardly any had made everything.
       const noted = new Set(await listed());
       for (const { workId, attempt } of await journal.interrupted({})) {
-        if (!noted.has(workId)) continue;
-        const made = await madeBy(workId);
-        if (made === undefined) continue;
+        const made = noted.has(workId) ? await madeBy(workId) : undefined;
+        if (made === undefined || !(await isStored(made, workId))) continue;
+        noted.delete(workId);
         const { renderMs: ranMs } = made;
         await journal.finish({ workId, attempt, result: { kind: 'succeeded', ...made }, ranMs, at: clock.now() });
         adopted += 1;
+      }
+      for (const workId of noted) {
+        const left = await madeBy(workId);
+        if (left !== undefined) await journal.doom({ images: left.images });
       }
       await forget();
       return adopted;

@@ -62,6 +62,21 @@ describe('what was made when the process died', () => {
     expect((await find(journal, render.id)).status).toBe('cancelled');
   });
 
+  it('goes, when not all of it was stored, or nobody waits for it any more', async () => {
+    const { dir, journal, store, notes, render, workId, made, image } = await died();
+    const missing = { ...image, imageId: 'f'.repeat(64) };
+    await notes.keep(workId, { ...made, images: [image, missing] });
+    const lonely = await store.save(Buffer.from('of another work'), 'png');
+    await notes.keep('left-by-all', { ...made, images: [{ ...image, imageId: lonely.imageId }] });
+    await journal.close();
+    const { renders, generator } = await startStepped({ dir });
+    for (const { imageId } of [image, lonely]) {
+      while (await store.has(imageId, 'png')) await new Promise((resolve) => setImmediate(resolve));
+    }
+    (await generator.call(1)).finish();
+    expect((await renders.wait(render.id, 'ann', 60_000)).status).toBe('succeeded');
+  });
+
   it('is drawn again when a file is gone', async () => {
     const { dir, journal, store, notes, render, workId, made, image } = await died();
     await notes.keep(workId, made);
@@ -162,6 +177,8 @@ describe('a note', () => {
     await watch.until('ImageReady', first.id);
     await submit();
     await generator.call(2);
+    // The next work may begin before the last one's note is to go.
+    while (lines.length < 2) await new Promise((resolve) => setImmediate(resolve));
     expect(lines.map(({ message }) => message)).toEqual([
       'a note of what is made could not be written',
       'a note of what was made could not be removed',

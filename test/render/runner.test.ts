@@ -439,6 +439,33 @@ describe('storage that fails', () => {
     expect(await watch.until('AttemptEnded', id)).toMatchObject({ code: 'storage_full', outcome: 'failed' });
   });
 
+  it('gives up what could be stored of the images when nobody waits for the rest', async () => {
+    const tried = Promise.withResolvers<void>();
+    const saved: string[] = [];
+    const { submit, generator, watch, clock, journal, store } = await startRunner({
+      store: (real) => ({
+        ...real,
+        async save(...args) {
+          if (saved.length === 0) {
+            const file = await real.save(...args);
+            saved.push(file.imageId);
+            return file;
+          }
+          tried.resolve();
+          throw FULL();
+        },
+      }),
+    });
+    const { id } = await submit({ timeoutMs: 5000, spec: { numImages: 2 } });
+    (await generator.call(1)).finish();
+    await tried.promise;
+    expect(await store.listNotes()).toHaveLength(1);
+    await clock.advance(5000);
+    await watch.until('AttemptEnded', id);
+    expect((await journal.doomed({})).map(({ imageId }) => imageId)).toEqual(expect.arrayContaining(saved));
+    expect(await store.listNotes()).toEqual([]);
+  });
+
   it('does not fail the render when only the link to the latest image cannot be moved', async () => {
     const { submit, generator, watch, journal, lines } = await startRunner({
       store: (real) => ({ ...real, setLatest: () => Promise.reject(FULL()) }),

@@ -136,6 +136,7 @@ export async function openSqliteJournal({ dir, onFatal, onRestored }: SqliteJour
     touch: call('touch'),
     lose: call('lose'),
     evict: call('evict'),
+    doom: call('doom'),
     doomed: call('doomed'),
     isDoomed: call('isDoomed'),
     removed: call('removed'),

@@ -20,7 +20,7 @@ const ACTIVE_INPUT = `EXISTS (SELECT 1 FROM work_inputs JOIN works ON works.id =
 
 type RetentionOperations = Pick<
   JournalOperations,
-  'touch' | 'lose' | 'evict' | 'doomed' | 'isDoomed' | 'removed' | 'storeUsage' | 'forget'
+  'touch' | 'lose' | 'evict' | 'doom' | 'doomed' | 'isDoomed' | 'removed' | 'storeUsage' | 'forget'
 >;
 
 const doomedRow = z.discriminatedUnion('kind', [
@@ -39,14 +39,18 @@ export function createRetentionOperations(context: JournalContext): RetentionOpe
     return { files: Number(usage?.files), bytes: Number(usage?.bytes) };
   };
 
-  function giveUp(file: EvictedFile, at: number): void {
-    if (file.kind === 'image') run('UPDATE images SET evicted_at = $at WHERE image_id = $id', { id: file.imageId, at });
-    else run('DELETE FROM inputs WHERE image_id = $id', { id: file.imageId });
+  function addToDoomed(file: EvictedFile): void {
     run('INSERT INTO doomed (kind, image_id, format) VALUES ($kind, $id, $format) ON CONFLICT DO NOTHING', {
       kind: file.kind,
       id: file.imageId,
       format: file.kind === 'image' ? file.format : '',
     });
+  }
+
+  function giveUp(file: EvictedFile, at: number): void {
+    if (file.kind === 'image') run('UPDATE images SET evicted_at = $at WHERE image_id = $id', { id: file.imageId, at });
+    else run('DELETE FROM inputs WHERE image_id = $id', { id: file.imageId });
+    addToDoomed(file);
   }
 
   /** Renders that ended before, oldest first, with the work that nobody else has. */
@@ -114,6 +118,13 @@ export function createRetentionOperations(context: JournalContext): RetentionOpe
         evicted.push(file);
       }
       return evicted;
+    },
+
+    doom({ images }) {
+      for (const { imageId, format } of images) {
+        const known = one('SELECT 1 FROM images WHERE image_id = $imageId AND evicted_at IS NULL', { imageId });
+        if (known === undefined) addToDoomed({ kind: 'image', imageId, format });
+      }
     },
 
     doomed() {

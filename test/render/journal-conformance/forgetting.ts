@@ -150,6 +150,18 @@ export function forgettingOfJournal(open: OpenJournal): void {
       expect(await later.storeUsage({})).toEqual({ files: 0, bytes: 0 });
     });
 
+    it('may be one that nothing came of, but none that is known', async () => {
+      const { journal } = await open();
+      await draw(journal, 'a', AT);
+      const images = [imageOf('a'), imageOf('b')];
+      await journal.doom({ images });
+      await journal.doom({ images });
+      const left = { kind: 'image', imageId: imageOf('b').imageId, format: 'png' } as const;
+      expect(await journal.doomed({})).toEqual([left]);
+      await draw(journal, 'b', AT);
+      expect(await journal.doomed({})).toEqual([]);
+    });
+
     it('is no longer to be removed once it is there again', async () => {
       const { journal, reopen } = await open();
       const inputs = [{ imageId: '1'.repeat(64), bytes: 5 }];
