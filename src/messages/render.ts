@@ -99,7 +99,11 @@ export const generatorResource = z
       previews: z.boolean(),
     }),
     fields: z.array(z.string()).describe('Optional request fields that it honours'),
+    required: z.array(z.string()).describe('Those of them that it cannot do without'),
     models: z.array(z.string()).describe('Models or presets that requests may name as `generator/model`'),
+    model_fields: z
+      .record(z.string(), z.object({ fields: z.array(z.string()), required: z.array(z.string()) }))
+      .describe('`fields` and `required` of each model'),
     sizes: z.object({
       default: z.object({ width: z.int(), height: z.int() }),
       min: z.int(),

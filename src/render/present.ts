@@ -1,4 +1,4 @@
-import type { GeneratorHealth, ServedGenerator } from '../generators/generator.ts';
+import type { GeneratorHealth, GeneratorModel, ServedGenerator } from '../generators/generator.ts';
 import type { GeneratorResource, RenderResource } from '../messages/render.ts';
 import { imagePath } from './job.ts';
 import type { QueueStats, RenderRecord } from './journal.ts';
@@ -78,6 +78,7 @@ export function presentGenerator(of: {
   const { generator, concurrency } = of.served;
   const { capabilities, sizes } = generator;
   const queue = queues.find((stats) => stats.generator === name);
+  const models = [...(generator.models ?? [])];
   return {
     name,
     default: isDefault,
@@ -92,11 +93,16 @@ export function presentGenerator(of: {
       batch: capabilities.maxImages > 1,
       previews: capabilities.previews,
     },
-    fields: [...capabilities.fields],
-    models: [...(generator.models?.keys() ?? [])],
+    ...fieldsOf(generator),
+    models: models.map(([model]) => model),
+    model_fields: Object.fromEntries(models.map(([model, abilities]) => [model, fieldsOf(abilities)])),
     sizes: { default: sizes.default, min: sizes.min, max: sizes.max, multiple_of: sizes.multipleOf },
     concurrency,
     queued: queue?.queued ?? 0,
     running: queue?.running ?? 0,
   };
+}
+
+function fieldsOf({ capabilities: { fields, required } }: Pick<GeneratorModel, 'capabilities'>) {
+  return { fields: [...fields], required: [...(required ?? [])] };
 }

@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { generatorResource } from '../../../src/messages/render.ts';
 import { startFalServer } from '../../fakes/fal-server.ts';
 import { startModelServer } from '../../fakes/model-server.ts';
 import { failing, json } from '../../fakes/scripted-upstream.ts';
@@ -122,6 +123,10 @@ describe('a server whose default is another generator', () => {
       code: 'invalid_request',
       errors: [{ path: 'reference_image', message: 'is required by the generator fal' }],
     });
+    const shown = generatorResource.parse(await (await server.call('/v1/generators/fal')).json());
+    expect(shown.required).toEqual([]);
+    expect(shown.model_fields.falai_lightning_i2i?.required).toEqual(['reference_image']);
+    expect(shown.model_fields.falai_lightning_i2i?.fields).not.toContain('negative_prompt');
   });
 });
 
