@@ -1,14 +1,16 @@
 import { hash } from 'node:crypto';
 import { AppError, asAppError } from '../errors.ts';
-import type { GenerateHooks, ImageGenerator, InputImage, Work } from '../generators/generator.ts';
+import type { ImageGenerator, Work } from '../generators/generator.ts';
 import type { Hold, ImageStore } from '../store/image-store.ts';
 import type { Images } from '../store/images.ts';
 import type { Admission, Breaker } from './breaker.ts';
 import type { Clock } from './clock.ts';
 import type { Endings } from './endings.ts';
-import { STORAGE_RETRY_MS } from './endings.ts';
+import { createHooks } from './hooks.ts';
 import type { Hub } from './hub.ts';
-import type { Journal, RenderImage, WorkSpec } from './journal.ts';
+import type { Journal, RenderImage } from './journal.ts';
+import type { Drawn, FinishedImage, OnStored } from './keeping.ts';
+import { createKeeping } from './keeping.ts';
 import type { Logger } from './logger.ts';
 import type { Pace } from './pace.ts';
 import { pause } from './pause.ts';
@@ -16,9 +18,8 @@ import type { Purse } from './purse.ts';
 import { retryDelay } from './retries.ts';
 import type { RunningWork } from './running.ts';
 import type { StorageGate } from './storage-gate.ts';
-import type { Made, WorkNotes } from './work-notes.ts';
-
-type DrawingProgress = Parameters<GenerateHooks['onProgress']>[0];
+import { createWorkLoader } from './work-loader.ts';
+import type { WorkNotes } from './work-notes.ts';
 
 /** Options of `createPerformer`. */
 export interface PerformerOptions {
@@ -49,28 +50,18 @@ export interface Performing {
   readonly timeoutMs: number;
 }
 
-/** An image as it is to be stored. */
-interface FinishedImage extends Pick<RenderImage, 'imageId' | 'format' | 'width' | 'height' | 'seed'> {
-  readonly bytes: Uint8Array;
-}
-
-/** What a generator has made, and when by the clock's `elapsed` it had. */
-interface Drawn {
-  readonly finished: readonly FinishedImage[];
-  readonly drawnAt: number;
-}
-
 /**
  * Does one work, from its claim to its end in the journal. Never rejects. `onStored` hears, at most once, that all images
  * are stored and how long they were drawn, in ms: what is left then neither fails nor needs the generator.
  */
 export type Perform = (by: Performing, work: RunningWork, onStored: OnStored) => Promise<void>;
 
-type OnStored = (drawnMs: number) => void;
-
 /** Creates the recipe of every work: load, draw, encode, store, and write the end; again, or by others, when it fails. */
 export function createPerformer(options: PerformerOptions): Perform {
-  const { journal, store, storage, images, notes, endings, hub, clock, log, retries, random = Math.random } = options;
+  const { store, images, notes, endings, clock, log, retries, random = Math.random } = options;
+  const loadWork = createWorkLoader(store);
+  const hooksOf = createHooks(options);
+  const keepAll = createKeeping(options);
 
   async function perform(by: Performing, work: RunningWork, onStored: OnStored): Promise<void> {
     const hold = store.hold();
@@ -130,31 +121,8 @@ export function createPerformer(options: PerformerOptions): Perform {
     const { claimed, abort } = work;
     const input = await loadWork(claimed.workId, claimed.spec);
     abort.signal.throwIfAborted();
-    const { finished, drawnAt } = await draw(by, work, input);
-    const renderMs = drawnAt - work.drawingStartedAt;
-    const made = () => ({
-      images: finished.map(({ bytes, ...image }): RenderImage => ({ ...image, bytes: bytes.length })),
-      ...{ renderMs: tenths(renderMs), storeMs: tenths(clock.elapsed() - drawnAt) },
-    });
-    await notes.keep(claimed.workId, made());
-    try {
-      // All or none, whoever leaves meanwhile.
-      for (const image of finished) await keep(image, work, hold);
-    } catch (error) {
-      await drop(work, made());
-      throw error;
-    }
-    onStored(renderMs);
-    return made();
-  }
-
-  /** Some of the images may be stored, and nothing will come of them. Else the next start sees to it, by the note. */
-  async function drop({ claimed: { workId }, context }: RunningWork, { images: dropped }: Made): Promise<void> {
-    const written = await endings.persist('the loss of images', context, async () => {
-      await journal.doom({ images: dropped });
-      return true;
-    });
-    if (written === true) await notes.forget(workId);
+    const drawn = await draw(by, work, input);
+    return await keepAll(drawn, work, hold, onStored);
   }
 
   /** Has the generator draw, and judges it by whether that can be used. */
@@ -180,7 +148,7 @@ export function createPerformer(options: PerformerOptions): Perform {
   /** The generator's images as they are to be stored: one that cannot be encoded is no image. */
   async function finish(by: Performing, work: RunningWork, input: Work): Promise<Drawn> {
     work.drawingStartedAt = clock.elapsed();
-    const generated = await by.generator.generate(input, hooksOf(by, work));
+    const generated = await by.generator.generate(input, hooksOf(by.purse, work));
     const drawnAt = clock.elapsed();
     if (generated.length !== input.numImages) {
       throw new AppError('generator_failed', `The generator made ${generated.length} of ${input.numImages} images.`);
@@ -205,82 +173,6 @@ export function createPerformer(options: PerformerOptions): Perform {
     else admission.abandon();
   }
 
-  function hooksOf({ purse }: Performing, work: RunningWork) {
-    const { claimed, abort } = work;
-    const { workId } = claimed;
-    // Later attempts must not be mistaken for this one.
-    const { attempt } = work;
-    const isCurrent = () => work.attempt === attempt && !work.isOver;
-    return {
-      signal: abort.signal,
-      onProgress: (progress: DrawingProgress) => {
-        if (isCurrent() && !abort.signal.aborted) report(work, progress);
-      },
-      wantsPreview: () => false,
-      onPreview: () => undefined,
-      remoteId: work.remoteId,
-      onRemoteId: async (remoteId: string) => {
-        await journal.noteRemoteId({ workId, attempt, remoteId });
-        if (isCurrent()) work.remoteId = remoteId;
-      },
-      onDetached: () => {
-        if (isCurrent()) work.detached = true;
-      },
-      onCost: (costUsd: number) => {
-        purse.paid(costUsd);
-        const call = () => journal.noteCost({ workId, attempt, costUsd, at: clock.now() });
-        void endings.persist('the cost of an attempt', work.context, call);
-      },
-    };
-  }
-
-  async function loadWork(workId: string, spec: WorkSpec): Promise<Work> {
-    const load = async (field: string, imageId: string | undefined): Promise<InputImage | undefined> =>
-      imageId === undefined ? undefined : { imageId, bytes: await readInput(field, imageId) };
-    const { outputFormat: _, quality: _q, referenceImage, depthMap, mask, ...same } = spec;
-    return {
-      ...same,
-      workId,
-      referenceImage: await load('reference_image', referenceImage),
-      depthMap: await load('depth_map', depthMap),
-      mask: await load('mask', mask),
-    };
-  }
-
-  /** Nobody but somebody who deletes files takes it away: it is kept as long as a render waits for it. */
-  async function readInput(field: string, imageId: string): Promise<Buffer> {
-    try {
-      return await store.readInput(imageId);
-    } catch (error) {
-      if (asAppError(error).code !== 'image_not_found') throw error;
-      const message = `The ${field} of this render was deleted before it was drawn; send it again.`;
-      throw new AppError('image_evicted', message, { cause: error });
-    }
-  }
-
-  /** What is drawn, and may be paid, waits for storage that is in trouble as long as somebody waits for it. */
-  async function keep({ bytes, format }: FinishedImage, work: RunningWork, hold: Hold): Promise<void> {
-    let leave: (() => void) | undefined;
-    try {
-      for (;;) {
-        try {
-          await store.save(bytes, format, hold);
-          work.storageTrouble = undefined;
-          return;
-        } catch (error) {
-          const trouble = asAppError(error);
-          work.storageTrouble = trouble;
-          leave ??= storage.hold(trouble);
-          log.error({ ...work.context, err: error }, 'an image could not be stored; trying again');
-          await pause(clock, STORAGE_RETRY_MS, work.abort.signal);
-          if (work.abort.signal.aborted) throw error;
-        }
-      }
-    } finally {
-      leave?.();
-    }
-  }
-
   /** A convenience for people who look into the folder; the render stands without it. */
   async function pointLatestAt(image: RenderImage | undefined, work: RunningWork): Promise<void> {
     if (image === undefined) return;
@@ -291,34 +183,10 @@ export function createPerformer(options: PerformerOptions): Perform {
     }
   }
 
-  function report(work: RunningWork, { step, steps, etaMs }: DrawingProgress): void {
-    work.progress = { step, steps };
-    const meanMs = (clock.elapsed() - work.drawingStartedAt) / step;
-    const eta_ms = Math.round(etaMs ?? meanMs * (steps - step));
-    for (const { renderId, requestId } of work.waiters) {
-      hub.progress({
-        type: 'RenderProgress',
-        time: new Date(clock.now()).toISOString(),
-        render_id: renderId,
-        request_id: requestId,
-        generator: work.claimed.generator,
-        step,
-        steps,
-        fraction: step / steps,
-        eta_ms,
-      });
-    }
-  }
-
   return perform;
 }
 
 /** What is drawn already is kept although the server stops: it need not be drawn, or paid, again. */
 function throwIfNobodyWaits(signal: AbortSignal): void {
   if (signal.aborted && asAppError(signal.reason).code !== 'draining') throw signal.reason;
-}
-
-/** Ms, to a tenth: what a reader can use. */
-function tenths(ms: number): number {
-  return Math.round(ms * 10) / 10;
 }
