@@ -60,15 +60,15 @@ export function createRetentionOperations(context: JournalContext): RetentionOpe
       { after },
     );
     const old = looked.filter(({ finished_at: at }) => typeof at === 'number' && at < before);
-    for (const { ord = null, id = null, work_id: workId = null } of old) {
+    for (const { id = null, work_id: workId = null } of old) {
       run('DELETE FROM renders WHERE id = $id', { id });
-      search.forget(Number(ord));
       if (one('SELECT 1 FROM renders WHERE work_id = $workId', { workId }) !== undefined) continue;
       for (const table of ['attempts', 'work_inputs', 'work_images']) {
         run(`DELETE FROM ${table} WHERE work_id = $workId`, { workId });
       }
       run('DELETE FROM works WHERE id = $workId', { workId });
     }
+    if (old.length > 0) search.forget(old.map(({ ord }) => Number(ord)));
     const last = looked.length === MOST_AT_ONCE ? looked.at(-1) : undefined;
     // What comes after one that is not that old cannot have ended before.
     const next = last !== undefined && Number(last.created_at) < before ? Number(last.ord) : undefined;

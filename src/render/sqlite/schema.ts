@@ -1,3 +1,6 @@
+/** How prompts are cut into words. */
+export const TOKENIZER = 'unicode61 remove_diacritics 2';
+
 /**
  * The journal's schema, one step a version; `PRAGMA user_version` says how many a file has had. Steps are only ever
  * added. Times are ms since 1970. A render is what a caller asked for, a work what a generator does about it.
@@ -245,5 +248,19 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TRIGGER inputs_gone AFTER DELETE ON inputs BEGIN
     UPDATE store_usage SET files = files - 1, bytes = bytes - old.bytes;
   END;
+  `,
+  `
+  -- Beginnings of up to three letters are words of their own; see prompt-words.ts.
+  DROP TABLE prompts;
+  CREATE VIRTUAL TABLE prompts USING fts5(prompt, content = '', contentless_delete = 1, prefix = '1 2 3',
+    tokenize = "${TOKENIZER}");
+  INSERT INTO prompts (rowid, prompt) SELECT ord, json_extract(request, '$.prompt') FROM renders
+    WHERE ord <= (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'prompts_upto');
+
+  -- Every word that prompts have, with a render that is not before the newest one that has it.
+  CREATE TABLE prompt_words (word TEXT PRIMARY KEY, last_ord INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE VIRTUAL TABLE temp.every_word USING fts5vocab (main, prompts, row);
+  INSERT INTO prompt_words SELECT term, (SELECT max(ord) FROM renders) FROM temp.every_word;
+  DROP TABLE temp.every_word;
   `,
 ];

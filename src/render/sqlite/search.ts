@@ -1,4 +1,5 @@
 import type { JournalContext, Values } from './context.ts';
+import { createPromptWords } from './prompt-words.ts';
 import type { Row } from './rows.ts';
 
 /** Prompts that are made findable at once, so that others get their turn between. */
@@ -17,30 +18,31 @@ interface SearchOptions {
 }
 
 /** Full-text search of prompts. They are indexed after the renders were accepted: an accept must be cheap. */
-export function createSearch({ run, one, all }: JournalContext) {
+export function createSearch(context: JournalContext) {
+  const { run, one, all } = context;
+  const words = createPromptWords(context);
   const upTo = () => Number(one(`SELECT value FROM meta WHERE key = 'prompts_upto'`)?.value ?? 0);
 
   function index(): { left: boolean } {
     const from = upTo();
-    const rows = all('SELECT ord, request FROM renders WHERE ord > $from ORDER BY ord LIMIT $limit', {
-      from,
-      limit: MOST_AT_ONCE,
-    });
-    for (const { ord } of rows) {
-      run(
-        `INSERT INTO prompts (rowid, prompt) SELECT ord, json_extract(request, '$.prompt') FROM renders WHERE ord = $ord`,
-        { ord: ord ?? null },
-      );
-    }
-    const last = rows.at(-1);
-    if (last !== undefined) {
-      run(
-        `INSERT INTO meta (key, value) VALUES ('prompts_upto', $upTo)
-         ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
-        { upTo: String(last.ord) },
-      );
-    }
-    return { left: rows.length === MOST_AT_ONCE };
+    const batch = one(
+      'SELECT count(*) AS n, max(ord) AS last FROM (SELECT ord FROM renders WHERE ord > $from ORDER BY ord LIMIT $limit)',
+      { from, limit: MOST_AT_ONCE },
+    );
+    const last = batch?.last;
+    if (typeof last !== 'number') return { left: false };
+    run(
+      `INSERT INTO prompts (rowid, prompt) SELECT ord, json_extract(request, '$.prompt') FROM renders
+       WHERE ord > $from AND ord <= $last`,
+      { from, last },
+    );
+    words.note(from, last);
+    run(
+      `INSERT INTO meta (key, value) VALUES ('prompts_upto', $upTo)
+       ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
+      { upTo: String(last) },
+    );
+    return { left: batch?.n === MOST_AT_ONCE };
   }
 
   return {
@@ -56,13 +58,14 @@ export function createSearch({ run, one, all }: JournalContext) {
     ): { rows: Row[]; scannedTo?: number | undefined } {
       // Whatever came in since the last time.
       while (index().left);
-      const query = toQuery(text);
+      const query = words.toQuery(text);
       if (query === undefined) return { rows: [] };
       const found = { query, before, most: MOST_SCANNED };
       const matches = `SELECT rowid AS place FROM prompts WHERE prompts MATCH $query AND rowid < $before
         ORDER BY rowid DESC LIMIT $most`;
+      // Ordered by what the matches come in the order of: so SQLite takes no more of them than the page needs.
       const rows = all(
-        `SELECT renders.* FROM (${matches}) CROSS JOIN renders ON ord = place WHERE ${where} ORDER BY ord DESC LIMIT $limit`,
+        `SELECT renders.* FROM (${matches}) CROSS JOIN renders ON ord = place WHERE ${where} ORDER BY place DESC LIMIT $limit`,
         { ...values, ...found, limit },
       );
       if (rows.length === limit) return { rows };
@@ -70,15 +73,10 @@ export function createSearch({ run, one, all }: JournalContext) {
       return { rows, scannedTo: Number(scan?.n) === MOST_SCANNED ? Number(scan?.last) : undefined };
     },
 
-    forget(ord: number): void {
-      run('DELETE FROM prompts WHERE rowid = $ord', { ord });
+    /** Forgets the prompts of renders that are gone. */
+    forget(ords: readonly number[]): void {
+      for (const ord of ords) run('DELETE FROM prompts WHERE rowid = $ord', { ord });
+      words.forget();
     },
   };
-}
-
-/** Words as FTS5 understands them, quoted, so that none is taken for an operator. */
-function toQuery(text: string): string | undefined {
-  const words = text.match(/[\p{L}\p{N}\p{M}]+/gu);
-  if (words === null) return undefined;
-  return `${words.map((word) => `"${word}"`).join(' ')}*`;
 }

@@ -49,6 +49,20 @@ export function forgettingOfJournal(open: OpenJournal): void {
       expect((await allEvents(later)).at(-1)?.event.seq).toBe(lastSeq + 1);
     });
 
+    it('finds what is left by begun words, and nothing by those of what is gone', async () => {
+      const { journal } = await open();
+      await draw(journal, 'a', AT, { request: { prompt: 'a lagoon with a lighthouse' } });
+      const left = await draw(journal, 'b', AT + 50, { request: { prompt: 'a lagoon by lamplight' } });
+      const found = async (text: string) =>
+        (await journal.listRenders({ filters: { text }, limit: 9 })).renders.map(({ id }) => id);
+      expect(await found('lago')).toHaveLength(2);
+      expect(await found('lagoon light')).toHaveLength(1);
+      expect(await journal.forget({ endedBefore: AT + 40, at: AT + 40 })).toMatchObject({ renders: 1 });
+      expect(await found('lago')).toEqual([left.id]);
+      expect(await found('lagoon lamp')).toEqual([left.id]);
+      expect(await found('lagoon light')).toEqual([]);
+    });
+
     it('forgets nothing that is active, however old, and numbers renders on', async () => {
       const { journal } = await open();
       const queued = await accept(journal, { createdAt: 0 });

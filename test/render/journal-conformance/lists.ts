@@ -40,8 +40,15 @@ const SEARCHES: readonly (readonly [what: string, text: string, found: (keyof ty
   ['the beginning of the last word', 'dawn riv', ['river']],
   ['all words, of which only the last may be begun', 'riv dawn', []],
   ['the newest first', 'river', ['newer', 'river']],
+  ['the beginning of the last word, of one letter', 'river d', ['river']],
+  ['the beginning of the last word, of three letters', 'noir caf', ['decomposed']],
+  ['the beginning of the last word, of many letters', 'emoji volcan', ['volcano']],
+  ['the beginning of several words', 'rive', ['newer', 'river']],
+  ['nothing for the beginning of no word', 'river volcanic', []],
+  ['a last word that is whole, and not its beginning', 'riverside', []],
   ['words without their accents', 'cafe', ['decomposed', 'cafe']],
   ['words with accents that are written in another way', 'CAFÉ cre\u0300me', ['cafe']],
+  ['the beginning of a last word with accents', 'cafe\u0301 CR\u00c8M', ['cafe']],
   ['words that hold an apostrophe', 'don’t', ['cafe']],
   ['numbers', '3.5', ['river']],
   ['the beginning of Japanese text', '山の', ['japanese']],
@@ -145,6 +152,25 @@ export function listsOfJournal(open: OpenJournal): void {
       for (const [what, text, found] of SEARCHES) {
         expect([what, await names(journal, { text })]).toEqual([what, found]);
       }
+    });
+
+    it('finds all prompts with a word that is only begun, newest first, however many words it may be', async () => {
+      const { journal } = await open();
+      const rows = Array.from({ length: 250 }, (_, number) =>
+        newRender({ requestId: `r${number}`, request: { prompt: `scene${number % 125} of light${number % 7}` } }),
+      );
+      await acceptAll(journal, rows);
+      const newestFirst = rows.map(({ requestId }) => requestId).reverse();
+      // 125 words, 36, and 1.
+      expect(await names(journal, { text: 'light scene' }, 9)).toEqual([]);
+      expect(await names(journal, { text: 'of scene' }, 9)).toEqual(newestFirst);
+      expect(await names(journal, { text: 'scene1 light' })).toEqual(['r126', 'r1']);
+      expect(await names(journal, { text: 'light0 scene12' }, 3)).toEqual(
+        newestFirst.filter((name) => {
+          const number = Number(name.slice(1));
+          return number % 7 === 0 && String(number % 125).startsWith('12');
+        }),
+      );
     });
 
     it('finds prompts at once, whether they were made findable before or not, also after a restart', async () => {

@@ -167,6 +167,32 @@ it('a journal of the second version is brought forward, with its renders, images
   expect((await find(later, 'done')).images).toHaveLength(2);
 });
 
+it('a journal of the fourth version is brought forward, with the prompts that could be found and those that will be', async () => {
+  const dir = await temporaryDir();
+  const database = new DatabaseSync(join(dir, 'journal.db'));
+  database.exec(`${MIGRATIONS.slice(0, 4).join('')} PRAGMA user_version = 4`);
+  for (const [index, prompt] of ['a river delta', 'a riverbed at night', 'a road'].entries()) {
+    database.exec(`
+      INSERT INTO works (id, generator, status, priority, lane, spec, created_at)
+        VALUES ('w${index}', 'draw', 'succeeded', 0, 1, '{}', ${AT});
+      INSERT INTO renders (id, owner, door, request_id, body_hash, work_id, status, generator, priority, timeout_ms, request,
+          ignored, created_at, finished_at)
+        VALUES ('r${index}', 'ann', 'rest', '"r${index}"', 'body', 'w${index}', 'succeeded', 'draw', 0, 1000,
+          '{"prompt":"${prompt}"}', '[]', ${AT}, ${AT + 1})`);
+  }
+  database.exec(`
+    INSERT INTO prompts (rowid, prompt) VALUES (1, 'a river delta'), (2, 'a riverbed at night');
+    INSERT INTO meta (key, value) VALUES ('prompts_upto', '2')`);
+  database.close();
+  const { journal } = await openJournal(dir);
+  const found = async (text: string) =>
+    (await journal.listRenders({ filters: { text }, limit: 9 })).renders.map(({ requestId }) => requestId);
+  expect(await found('r')).toEqual(['r2', 'r1', 'r0']);
+  expect(await found('rive')).toEqual(['r1', 'r0']);
+  expect(await found('river')).toEqual(['r1', 'r0']);
+  expect(await found('riverb')).toEqual(['r1']);
+});
+
 it('a journal of a newer version is refused and left as it is', async () => {
   const { journal, dir } = await openJournal();
   const { id } = await accept(journal);

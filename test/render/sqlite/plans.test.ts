@@ -76,6 +76,20 @@ describe('SQLite', () => {
     expect(plans().flat()).toEqual(['SCAN store_usage']);
   });
 
+  it('takes the matches of a search from the newest on, and sorts none', () => {
+    const { operations, plans } = open();
+    operations.accept({ renders: [newRender({ request: { prompt: 'the deltas' } })], maxQueued: 10 });
+    plans();
+    operations.listRenders({ filters: { text: 'the delt' }, limit: 1 });
+    const asked = plans();
+    expect(asked.flat()).toContain('SEARCH prompt_words USING PRIMARY KEY (word>? AND word<?)');
+    const ofMatches = asked.filter((steps) =>
+      steps.some((step) => /^SCAN prompts VIRTUAL TABLE INDEX \d+:M/.test(step)),
+    );
+    expect(ofMatches).not.toEqual([]);
+    expect(ofMatches.flat().filter((step) => step.startsWith('USE TEMP B-TREE'))).toEqual([]);
+  });
+
   it('looks at what is active only, for whatever is about that', () => {
     const { operations, plans } = open();
     const now = { at: AT, steadyAt: AT };
