@@ -68,6 +68,8 @@ interface Lane extends ServedGenerator {
   readonly purse: Purse;
   /** Slots in use: by works until their images are stored, and by claims. */
   active: number;
+  /** Works whose images are stored and not yet in the journal. */
+  entering: number;
   /** Set while it waits for its pace. */
   cancelWait: (() => void) | undefined;
   /** Set when work may have come in while the journal was being asked. */
@@ -86,7 +88,6 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
   const ended = new Set<string>();
   const finished = new Set<() => void>();
   let claiming = 0;
-  let performing = 0;
   let draining = false;
   const fallbacks = createFallbacks({ chain: fallback, generators, breakerOf: (name) => lanes.get(name)?.breaker });
   const endings = createEndings({
@@ -123,12 +124,12 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
     const purse = createPurse({ generator: name, dailyUsd: served.dailySpendUsd, journal, clock });
     return {
       ...{ ...served, name, breaker, pace, purse },
-      ...{ active: 0, woken: false, meanMs: undefined, cancelWait: undefined },
+      ...{ active: 0, entering: 0, woken: false, meanMs: undefined, cancelWait: undefined },
     };
   }
 
   async function take(lane: Lane): Promise<void> {
-    while (lane.active < lane.concurrency && !draining && isReady(lane)) {
+    while (hasRoom(lane) && !draining && isReady(lane)) {
       if (mustWait(lane)) return;
       lane.active += 1;
       lane.woken = false;
@@ -158,23 +159,20 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
 
   /** Entering images into the journal needs no slot: the next work is claimed in the same commit, or drawn meanwhile. */
   async function run(lane: Lane, work: RunningWork): Promise<void> {
-    performing += 1;
-    let inSlot = true;
-    const leaveSlot = () => {
-      if (!inSlot) return;
-      inSlot = false;
+    let place: 'active' | 'entering' = 'active';
+    const onStored = (drawnMs: number) => {
+      lane.meanMs = lane.meanMs === undefined ? drawnMs : 0.8 * lane.meanMs + 0.2 * drawnMs;
+      place = 'entering';
+      lane.entering += 1;
       free(lane);
       void take(lane);
     };
-    await perform(lane, work, (drawnMs) => {
-      lane.meanMs = lane.meanMs === undefined ? drawnMs : 0.8 * lane.meanMs + 0.2 * drawnMs;
-      leaveSlot();
-    });
-    performing -= 1;
+    await perform(lane, work, onStored);
     // A fallback may have taken it up by now: then the entry is that one's.
     if (running.get(work.claimed.workId) === work) running.delete(work.claimed.workId);
-    leaveSlot();
+    lane[place] -= 1;
     checkFinished();
+    void take(lane);
   }
 
   /** A server that stops does not wait for what only waits. */
@@ -271,7 +269,7 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
       for (const lane of lanes.values()) lane.cancelWait?.();
       const idle = Promise.withResolvers<void>();
       const check = () => {
-        if (performing === 0 && [...lanes.values()].every(({ active }) => active === 0)) idle.resolve();
+        if ([...lanes.values()].every(({ active, entering }) => active + entering === 0)) idle.resolve();
       };
       finished.add(check);
       for (const work of running.values()) onPause(work);
@@ -284,6 +282,11 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
       for (const cancel of timers) cancel();
     },
   };
+}
+
+/** A journal that takes no ends must not be given more and more of them to take: some may wait, no more. */
+function hasRoom({ active, entering, concurrency }: Lane): boolean {
+  return active < concurrency && entering <= concurrency;
 }
 
 function isReady({ generator }: Pick<Lane, 'generator'>): boolean {

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { AppError } from '../../src/errors.ts';
 import type { ClaimedWork, Journal } from '../../src/render/journal.ts';
 import { AT, accept, CANCELLED, find, recover, TIMEOUT } from './journal-fixtures.ts';
@@ -163,6 +163,31 @@ describe('a lane', () => {
     entering.resolve();
     await draining;
     expect(watch.events.filter(({ type }) => type === 'ImageReady')).toHaveLength(2);
+  });
+
+  it('begins no more works than the journal can be owed ends of', async () => {
+    const entering = Promise.withResolvers<void>();
+    let begun = 0;
+    const { submit, generator, journal, watch } = await startRunner({
+      journal: (real) => ({
+        ...real,
+        async finish(call) {
+          begun += 1;
+          await entering.promise;
+          return await real.finish(call);
+        },
+      }),
+    });
+    for (let count = 0; count < 4; count += 1) await submit();
+    (await generator.call(1)).finish();
+    (await generator.call(2)).finish();
+    await vi.waitUntil(() => begun === 2);
+    await settled(journal);
+    expect(generator.calls.length).toBe(2);
+    entering.resolve();
+    (await generator.call(3)).finish();
+    (await generator.call(4)).finish();
+    await vi.waitUntil(() => watch.events.filter(({ type }) => type === 'ImageReady').length === 4);
   });
 
   it('takes by priority, then the bus before others, then by arrival', async () => {
