@@ -79,6 +79,8 @@ export interface ImageServerService {
   readonly http: HttpServer;
   /** Stops taking renders, gives running ones `[http] drain_s`, and closes every part. */
   stop(): Promise<void>;
+  /** Tells the bus that the process ends of an error; nothing else is waited for, since the journal is whole at any time. */
+  crash(): Promise<void>;
 }
 
 /**
@@ -301,6 +303,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     url: links.base,
     renders,
     http,
+    crash: async () => await bus?.crash(),
     async stop() {
       await bus?.stopReceiving();
       await renders.drain(config.http.drain_s * 1000);

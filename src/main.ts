@@ -104,20 +104,18 @@ async function runServe(host: NodeJS.Process, argv: readonly string[]): Promise<
     target: host.stdout,
     pretty: host.stdout.isTTY === true,
   });
-  const crash = (thrown: unknown) => {
-    log.fatal({ err: thrown }, 'an error that nothing caught; the journal has everything that was accepted');
-    host.exit(1);
-  };
   // Whoever reads the log may leave; the server has work to do all the same.
   for (const stream of [host.stdout, host.stderr]) stream.on('error', () => {});
-  host.on('uncaughtException', crash);
-  host.on('unhandledRejection', crash);
   await serve({
     loaded,
     log,
     nodeVersion: host.version,
     host: {
       onSignal: (signal, listener) => void host.on(signal, listener),
+      onUncaught(listener) {
+        host.on('uncaughtException', listener);
+        host.on('unhandledRejection', listener);
+      },
       exit: (code) => host.exit(code),
       stderr: host.stderr,
     },

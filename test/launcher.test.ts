@@ -3,6 +3,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
+import type { CorePeer } from './fakes/core-peer.ts';
+import { startCorePeer } from './fakes/core-peer.ts';
 import { temporaryDir } from './helper.ts';
 import { launch, launchServer } from './launch.ts';
 
@@ -21,6 +23,12 @@ async function until(url: string, id: string, status: string) {
     const render = (await response.json()) as { status: string; attempts: { outcome?: string }[] };
     if (render.status === status) return render;
   }
+}
+
+/** Resolves once a request has come back with an answer, and so the bus is up both ways. */
+async function answered(core: CorePeer): Promise<void> {
+  await core.send({ type: 'RenderRequest', request_id: 'up', prompt: 'x', era: 'wilderness', biome: 'river' });
+  await core.answerTo('up');
 }
 
 describe('image-server serve', () => {
@@ -129,6 +137,24 @@ describe('image-server serve', () => {
     });
     const again = await launchServer(dir);
     await until(again.url, id, 'succeeded');
+  });
+
+  it('tells the core that it ends of an error, whether or not the core is there to hear it', async () => {
+    const core = await startCorePeer();
+    const dir = await temporaryDir();
+    const bus = ['--bus.enabled', 'true', '--bus.requests', core.requests, '--bus.results', core.results];
+    const armed = 'data:text/javascript,process.on("SIGUSR2",()=>{throw new Error("boom")})';
+    const args = ['serve', '--http.port', '0', ...bus];
+    for (const there of [true, false]) {
+      const server = launch(dir, args, { NODE_OPTIONS: `--import ${encodeURI(armed)}` });
+      await server.line('the server is ready');
+      if (there) await answered(core);
+      else await core.close();
+      server.child.kill('SIGUSR2');
+      if (there)
+        expect(await core.answerTo(null)).toMatchObject({ type: 'Alert', severity: 'error', code: 'internal' });
+      expect(await server.ended).toBe(1);
+    }
   });
 
   it('goes on when the reader of its log leaves', async () => {

@@ -8,6 +8,8 @@ import type { Log } from '../observe/log.ts';
 export interface ServeHost {
   /** Hears a signal whenever it comes. */
   onSignal(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP', listener: () => void): void;
+  /** Hears what was thrown, or rejected, and caught by nobody. */
+  onUncaught(listener: (thrown: unknown) => void): void;
   exit(code: number): never;
   readonly stderr: Pick<Writable, 'write'>;
 }
@@ -24,9 +26,20 @@ export interface ServeOptions {
 
 /** Exit code after a second signal, as shells have it for an interrupt. */
 const INTERRUPTED = 130;
+/** Exit code after an error that nothing caught, as Node has it. */
+const CRASHED = 1;
 
 /** Serves until a signal comes. The first one lets running renders end, the second ends the process at once. */
 export async function serve({ loaded, log, nodeVersion, host, start, exitCodeOf }: ServeOptions): Promise<void> {
+  let server: ImageServerService | undefined;
+  let crashing = false;
+  host.onUncaught((thrown) => {
+    log.fatal({ err: thrown }, 'an error that nothing caught; the journal has everything that was accepted');
+    // What is in such disorder that its last words fail as well still ends.
+    if (crashing || server === undefined) return host.exit(CRASHED);
+    crashing = true;
+    void server.crash().finally(() => host.exit(CRASHED));
+  });
   const stopped = Promise.withResolvers<void>();
   let signals = 0;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -47,7 +60,7 @@ export async function serve({ loaded, log, nodeVersion, host, start, exitCodeOf 
     host.stderr.write(`image-server: ${error.message}\n`);
     host.exit(exitCodeOf(error));
   };
-  const server = await start({ config: loaded.config, secrets: loaded.secrets, log, nodeVersion, onFatal });
+  server = await start({ config: loaded.config, secrets: loaded.secrets, log, nodeVersion, onFatal });
   await stopped.promise;
   await server.stop();
 }

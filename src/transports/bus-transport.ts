@@ -11,6 +11,7 @@ import { createBusExits } from './bus-exits.ts';
 import { createHeartbeats } from './bus-heartbeats.ts';
 import type { BusIntake } from './bus-layout.ts';
 import { createBusLayout } from './bus-layout.ts';
+import { toAlert } from './bus-messages.ts';
 import { createBusPaths } from './bus-paths.ts';
 import { LINGER_MS } from './zeromq.ts';
 
@@ -31,6 +32,8 @@ export interface BusTransport {
   stopReceiving(): Promise<void>;
   /** Sends for half a second at most what is left, and lets go of the sockets. */
   close(): Promise<void>;
+  /** Sends an Alert that the process ends of an error, then closes. */
+  crash(): Promise<void>;
 }
 
 /** Options of `createBusTransport`. */
@@ -142,12 +145,21 @@ export function createBusTransport(options: BusTransportOptions): BusTransport {
     },
     status: () => ({ ...describe(), outbox: outbox.size }),
     stopReceiving,
-    close() {
-      closing ??= close();
-      return closing;
+    close: closeOnce,
+    async crash() {
+      exits.alert(toAlert(null, { code: 'internal', message: LAST_WORDS }));
+      await closeOnce();
     },
   };
+
+  function closeOnce(): Promise<void> {
+    closing ??= close();
+    return closing;
+  }
 }
+
+const LAST_WORDS =
+  'The image server ends of an error that nothing caught. Started again, it goes on with what it had taken.';
 
 const REASONS = { new: 'not started', draining: 'takes no more requests', closed: 'closed' } as const;
 
