@@ -4,7 +4,7 @@ import type { AttemptOutcome } from '../messages/outputs.ts';
 import { cacheUse } from '../messages/outputs.ts';
 import type { BreakerState } from '../render/breaker.ts';
 import type { PublishedEvent } from '../render/hub.ts';
-import type { QueueStats, StoreUsage } from '../render/journal.ts';
+import type { QueueStats, StoreUsage } from '../render/records.ts';
 
 const PREFIX = 'image_server_';
 

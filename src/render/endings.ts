@@ -6,9 +6,10 @@ import type { ImageStore } from '../store/image-store.ts';
 import type { Clock } from './clock.ts';
 import type { Fallbacks } from './fallbacks.ts';
 import { NEAREST, nameOf } from './fallbacks.ts';
-import type { Journal, RenderImage, Waiter, WorkResult } from './journal.ts';
+import type { Journal } from './journal.ts';
 import type { Logger } from './logger.ts';
 import { pause } from './pause.ts';
+import type { RenderImage, Waiter, WorkResult } from './records.ts';
 import type { RunningWork } from './running.ts';
 
 /** How long to wait before storage that failed is tried again, in ms. */

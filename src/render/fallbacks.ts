@@ -3,7 +3,7 @@ import type { GeneratorChoice, GeneratorModel, ServedGenerator } from '../genera
 import type { OptionalField } from '../messages/fields.ts';
 import { OPTIONAL_FIELDS } from '../messages/fields.ts';
 import type { Breaker } from './breaker.ts';
-import type { ClaimedWork, Fallback, WorkSpec } from './journal.ts';
+import type { ClaimedWork, Fallback, WorkSpec } from './records.ts';
 import { resolveSize, sharedKey } from './resolve.ts';
 
 /** The fallback that is no generator: stored images of what is nearest. */

@@ -1,6 +1,7 @@
 import type { RenderProgress } from '../messages/events.ts';
-import type { Journal, LoggedEvent } from './journal.ts';
+import type { Journal } from './journal.ts';
 import type { Links } from './links.ts';
+import type { LoggedEvent } from './records.ts';
 
 /** A committed event as transports send it. */
 export interface PublishedEvent extends LoggedEvent {

@@ -1,7 +1,7 @@
 import type { PublicError } from '../errors.ts';
 import type { NewEvent } from '../messages/events.ts';
 import type { CacheUse, RenderStatus, Timings } from '../messages/outputs.ts';
-import type { RenderImage, RenderRecord } from './journal.ts';
+import type { RenderImage, RenderRecord } from './records.ts';
 
 /** From which statuses each status may be reached. Nothing leaves a final one. */
 export const REACHED_FROM = {

@@ -9,7 +9,7 @@ import { invalidRequest } from '../messages/render-request.ts';
 import type { Hold } from '../store/image-store.ts';
 import type { Clock } from './clock.ts';
 import { newId } from './ids.ts';
-import type { Caller, NewRender, WorkSpec } from './journal.ts';
+import type { Caller, NewRender, WorkSpec } from './records.ts';
 import type { InputIds, Mode } from './resolve.ts';
 import { acceptedRequest, checkPlace, fitToGenerator, hashBody, resolveWork, sharedKey } from './resolve.ts';
 

@@ -1,8 +1,8 @@
 import type { GeneratorHealth, GeneratorModel, ServedGenerator } from '../generators/generator.ts';
 import type { GeneratorResource, RenderResource } from '../messages/render.ts';
 import { imagePath } from './job.ts';
-import type { QueueStats, RenderRecord } from './journal.ts';
 import type { Links } from './links.ts';
+import type { QueueStats, RenderRecord } from './records.ts';
 
 /** How far a running render is. */
 export interface Progress {

@@ -9,7 +9,7 @@ import type { ProjectRules } from '../messages/projects.ts';
 import type { AcceptedRequest } from '../messages/render.ts';
 import type { RenderRequest } from '../messages/render-request.ts';
 import { invalidRequest } from '../messages/render-request.ts';
-import type { Door, WorkSpec } from './journal.ts';
+import type { Door, WorkSpec } from './records.ts';
 
 /** How a bad field is met: REST refuses it, the bus does without it. */
 export type Mode = 'strict' | 'tolerant';

@@ -1,7 +1,8 @@
 import type { ImageStore } from '../store/image-store.ts';
 import type { Clock } from './clock.ts';
-import type { EvictedFile, EvictionLimits, Journal } from './journal.ts';
+import type { Journal } from './journal.ts';
 import type { Logger } from './logger.ts';
+import type { EvictedFile, EvictionLimits } from './records.ts';
 
 /** How often the store is looked at, in ms. */
 const ROUND_MS = 120_000;

@@ -5,7 +5,6 @@ import { createBreaker } from './breaker.ts';
 import type { EndingOptions } from './endings.ts';
 import { createEndings, STORAGE_RETRY_MS } from './endings.ts';
 import { createFallbacks } from './fallbacks.ts';
-import type { ClaimedWork, Waiter, WorkSpec } from './journal.ts';
 import type { Pace } from './pace.ts';
 import { createPace } from './pace.ts';
 import type { PerformerOptions } from './performer.ts';
@@ -13,6 +12,7 @@ import { createPerformer } from './performer.ts';
 import type { Progress } from './present.ts';
 import type { Purse } from './purse.ts';
 import { createPurse } from './purse.ts';
+import type { ClaimedWork, Waiter, WorkSpec } from './records.ts';
 import { RunningWork } from './running.ts';
 
 /** How many ends of renders are remembered: more than can come before an answer that they overtook. */

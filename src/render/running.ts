@@ -1,8 +1,8 @@
 import type { AppError } from '../errors.ts';
 import type { Clock } from './clock.ts';
 import { nameOf } from './fallbacks.ts';
-import type { ClaimedWork, SpentTime, Waiter } from './journal.ts';
 import type { Progress } from './present.ts';
+import type { ClaimedWork, SpentTime, Waiter } from './records.ts';
 
 /** A render that waits for work under way, and since when by the clock's `elapsed`. */
 interface WaitingRender {

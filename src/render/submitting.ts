@@ -4,10 +4,11 @@ import type { RenderResource } from '../messages/render.ts';
 import { invalidRequest } from '../messages/render-request.ts';
 import type { Hold, ImageStore } from '../store/image-store.ts';
 import type { Hub, PublishedEvent } from './hub.ts';
-import type { Accepted, Journal, NewRender, RenderRecord, Taken } from './journal.ts';
+import type { Journal } from './journal.ts';
 import type { PreparationOptions, Submission } from './prepare.ts';
 import { createPreparation } from './prepare.ts';
 import type { QueueTimeouts } from './queue-timeouts.ts';
+import type { Accepted, NewRender, RenderRecord, Taken } from './records.ts';
 import type { Runner } from './runner.ts';
 import type { StorageGate } from './storage-gate.ts';
 

@@ -1,7 +1,7 @@
 import { AppError, asAppError } from '../errors.ts';
 import type { InputImage, Work } from '../generators/generator.ts';
 import type { ImageStore } from '../store/image-store.ts';
-import type { WorkSpec } from './journal.ts';
+import type { WorkSpec } from './records.ts';
 
 /** Creates what brings a work together with its input images. Throws `image_evicted`, or as the store. */
 export function createWorkLoader(store: Pick<ImageStore, 'readInput'>) {

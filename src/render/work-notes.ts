@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { imageFormat, imageId } from '../messages/outputs.ts';
 import type { ImageStore } from '../store/image-store.ts';
 import type { Clock } from './clock.ts';
-import type { Journal, RenderImage } from './journal.ts';
+import type { Journal } from './journal.ts';
 import type { Logger } from './logger.ts';
+import type { RenderImage } from './records.ts';
 
 const madeSchema = z.object({
   images: z

@@ -3,7 +3,7 @@ import type { Alert, BusImageReady, Place } from '../messages/bus.ts';
 import { busImageReady, spaceTimeUpdate } from '../messages/bus.ts';
 import type { TolerantRequest } from '../messages/render-request.ts';
 import { invalidRequest, parseTolerantRequest } from '../messages/render-request.ts';
-import type { LoggedEvent } from '../render/journal.ts';
+import type { LoggedEvent } from '../render/records.ts';
 
 /** Largest bus message that is read, in bytes: a large depth map fits many times over. */
 export const MAX_MESSAGE_BYTES = 20 * 1024 * 1024;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Config } from '../config/schema.ts';
 import { cancelOutcome, renderResource } from '../messages/render.ts';
 import { strictRenderRequest, withoutNulls } from '../messages/render-request.ts';
-import type { Caller } from '../render/journal.ts';
+import type { Caller } from '../render/records.ts';
 import type { RenderService } from '../render/service.ts';
 import { problems } from './http/openapi.ts';
 import { MAX_WAIT_S, preferredWaitMs } from './http/prefer.ts';

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Journal, NewRender } from '../../src/render/journal.ts';
+import type { Journal } from '../../src/render/journal.ts';
+import type { NewRender } from '../../src/render/records.ts';
 import { openSqliteJournal } from '../../src/render/sqlite/journal.ts';
 import { scratch } from './children/parts.ts';
 import type { Sample, Scenario } from './compare.ts';

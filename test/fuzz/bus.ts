@@ -3,7 +3,7 @@
 // within its schema, and none may stop the next.
 import { parseArgs } from 'node:util';
 import { alert, busImageReady } from '../../src/messages/bus.ts';
-import type { LoggedEvent } from '../../src/render/journal.ts';
+import type { LoggedEvent } from '../../src/render/records.ts';
 import type { BusCount } from '../../src/transports/bus-door.ts';
 import { createBusDoor } from '../../src/transports/bus-door.ts';
 import { createBusExits } from '../../src/transports/bus-exits.ts';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { AppError } from '../../src/errors.ts';
-import type { Caller } from '../../src/render/journal.ts';
+import type { Caller } from '../../src/render/records.ts';
 import { ends } from './journal-fixtures.ts';
 import type { SteppedServer } from './service-fixtures.ts';
 import { startStepped } from './service-fixtures.ts';

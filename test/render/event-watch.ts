@@ -1,4 +1,4 @@
-import type { LoggedEvent } from '../../src/render/journal.ts';
+import type { LoggedEvent } from '../../src/render/records.ts';
 
 /** An event as a test looks at it. */
 export type WatchedEvent = LoggedEvent['event'];

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { RenderProgress } from '../../src/messages/events.ts';
 import type { PublishedEvent } from '../../src/render/hub.ts';
 import { createHub } from '../../src/render/hub.ts';
-import type { LoggedEvent } from '../../src/render/journal.ts';
 import type { Links } from '../../src/render/links.ts';
+import type { LoggedEvent } from '../../src/render/records.ts';
 
 const IMAGE = 'c'.repeat(64);
 

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'vitest';
 import type { PublicError } from '../../src/errors.ts';
+import type { Journal } from '../../src/render/journal.ts';
 import type {
   Accepted,
   ClaimedWork,
-  Journal,
   LoggedEvent,
   NewRender,
   RenderImage,
@@ -12,7 +12,7 @@ import type {
   Taken,
   WorkResult,
   WorkSpec,
-} from '../../src/render/journal.ts';
+} from '../../src/render/records.ts';
 
 /** 2026-11-22T06:00:00.000Z */
 export const AT = Date.UTC(2026, 10, 22, 6);

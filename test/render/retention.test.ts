@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { EvictedFile, Journal } from '../../src/render/journal.ts';
+import type { Journal } from '../../src/render/journal.ts';
+import type { EvictedFile } from '../../src/render/records.ts';
 import { createRetention } from '../../src/render/retention.ts';
 import { createFileImageStore } from '../../src/store/file-image-store.ts';
 import type { TestApp } from '../helper.ts';

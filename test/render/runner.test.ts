@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { AppError } from '../../src/errors.ts';
-import type { ClaimedWork, Journal } from '../../src/render/journal.ts';
+import type { Journal } from '../../src/render/journal.ts';
+import type { ClaimedWork } from '../../src/render/records.ts';
 import { AT, accept, CANCELLED, find, recover, TIMEOUT } from './journal-fixtures.ts';
 import { startRunner } from './runner-fixtures.ts';
 

@@ -1,7 +1,7 @@
 import { onTestFinished } from 'vitest';
 import type { RenderRequest } from '../../src/messages/render-request.ts';
-import type { Caller } from '../../src/render/journal.ts';
 import type { Submission } from '../../src/render/prepare.ts';
+import type { Caller } from '../../src/render/records.ts';
 import type { RenderService } from '../../src/render/service.ts';
 import type { Submitted } from '../../src/render/submitting.ts';
 import { SteppedGenerator } from '../fakes/stepped-generator.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { alert } from '../../src/messages/bus.ts';
-import type { LoggedEvent } from '../../src/render/journal.ts';
+import type { LoggedEvent } from '../../src/render/records.ts';
 import { MAX_MESSAGE_BYTES, readBusMessage, toAlert, toBusMessage } from '../../src/transports/bus-messages.ts';
 import { pythonRenderRequest } from '../fakes/core-peer.ts';
 

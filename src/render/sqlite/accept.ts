@@ -1,7 +1,8 @@
 import type { PublicError } from '../../errors.ts';
 import type { CacheUse } from '../../messages/outputs.ts';
 import { cancel, queuedEvent, start, succeed } from '../job.ts';
-import type { JournalOperations, NewRender, RenderRecord, Taken } from '../journal.ts';
+import type { JournalOperations } from '../journal.ts';
+import type { NewRender, RenderRecord, Taken } from '../records.ts';
 import { createCalls } from './calls.ts';
 import type { JournalContext, StoredWork } from './context.ts';
 import type { StoredRender } from './rows.ts';

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { ErrorCode } from '../../errors.ts';
-import type { JournalOperations, LoggedEvent } from '../journal.ts';
+import type { JournalOperations } from '../journal.ts';
+import type { LoggedEvent } from '../records.ts';
 import type { BatchReply, Call, Failure, Reply } from './protocol.ts';
 
 /** What `createBatches` works with. */

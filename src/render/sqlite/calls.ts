@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { EarlierCall } from '../journal.ts';
+import type { EarlierCall } from '../records.ts';
 import type { JournalContext } from './context.ts';
 import { readRender } from './rows.ts';
 

@@ -4,7 +4,7 @@ import type { NewEvent } from '../../messages/events.ts';
 import type { AttemptOutcome } from '../../messages/outputs.ts';
 import type { StatusChange } from '../job.ts';
 import { REACHED_FROM } from '../job.ts';
-import type { AttemptRecord, Caller, LoggedEvent, RenderRecord } from '../journal.ts';
+import type { AttemptRecord, Caller, LoggedEvent, RenderRecord } from '../records.ts';
 import type { Row, StoredRender } from './rows.ts';
 import { numbered, readAttempt, readRender, readRenderImage, readWork } from './rows.ts';
 

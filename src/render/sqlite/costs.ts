@@ -1,4 +1,5 @@
-import type { AttemptRecord, JournalOperations } from '../journal.ts';
+import type { JournalOperations } from '../journal.ts';
+import type { AttemptRecord } from '../records.ts';
 import type { JournalContext } from './context.ts';
 import { readAttempt } from './rows.ts';
 

@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../errors.ts';
-import type { Journal, JournalOperations, LoggedEvent } from '../journal.ts';
+import type { Journal, JournalOperations } from '../journal.ts';
+import type { LoggedEvent } from '../records.ts';
 import type { Call, Reply, ThreadCall, ThreadReply, WorkerStart } from './protocol.ts';
 
 /** Calls that share one fsync at most: enough to amortise it, few enough not to hold up the first. */

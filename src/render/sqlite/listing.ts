@@ -1,5 +1,6 @@
 import type { RenderStatus } from '../../messages/outputs.ts';
-import type { JournalOperations, RenderFilters } from '../journal.ts';
+import type { JournalOperations } from '../journal.ts';
+import type { RenderFilters } from '../records.ts';
 import type { JournalContext, Values } from './context.ts';
 import type { Row } from './rows.ts';
 import { ordOf, readImage, readRender, readRenderImage } from './rows.ts';

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { JournalOperations, LoggedEvent } from '../journal.ts';
+import type { JournalOperations } from '../journal.ts';
+import type { LoggedEvent } from '../records.ts';
 import { createAccept } from './accept.ts';
 import { createContext } from './context.ts';
 import { createCosts } from './costs.ts';

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../../errors.ts';
-import type { JournalOperations, LoggedEvent } from '../journal.ts';
+import type { JournalOperations } from '../journal.ts';
+import type { LoggedEvent } from '../records.ts';
 
 // Batches and their replies go from thread to thread as JSON text: it costs a quarter of what cloning the same objects
 // does, and the journal's operations take and give nothing but JSON.

@@ -1,5 +1,6 @@
 import { cancel, fail } from '../job.ts';
-import type { Caller, JournalOperations } from '../journal.ts';
+import type { JournalOperations } from '../journal.ts';
+import type { Caller } from '../records.ts';
 import type { JournalContext } from './context.ts';
 import type { Row, StoredRender } from './rows.ts';
 import { readRender } from './rows.ts';

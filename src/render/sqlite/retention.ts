@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { imageFormat } from '../../messages/outputs.ts';
-import type { EvictedFile, JournalOperations } from '../journal.ts';
+import type { JournalOperations } from '../journal.ts';
+import type { EvictedFile } from '../records.ts';
 import { createCalls } from './calls.ts';
 import type { JournalContext } from './context.ts';
 import { readImage } from './rows.ts';

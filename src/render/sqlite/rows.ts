@@ -4,7 +4,7 @@ import type { NewEvent } from '../../messages/events.ts';
 import { eventBodies } from '../../messages/events.ts';
 import { attemptOutcome, imageFormat, publicError, renderStatus, timings } from '../../messages/outputs.ts';
 import type { AcceptedRequest } from '../../messages/render.ts';
-import type { AttemptRecord, ImageRecord, LoggedEvent, RenderImage, RenderRecord, WorkSpec } from '../journal.ts';
+import type { AttemptRecord, ImageRecord, LoggedEvent, RenderImage, RenderRecord, WorkSpec } from '../records.ts';
 
 /** A row as the database gives it. */
 export type Row = Record<string, SQLOutputValue>;

@@ -1,4 +1,4 @@
-import type { ImageRecord, RenderImage } from '../journal.ts';
+import type { ImageRecord, RenderImage } from '../records.ts';
 import type { JournalContext, StoredWork } from './context.ts';
 import { readWork } from './rows.ts';
 

@@ -1,6 +1,7 @@
 import type { PublicError } from '../../errors.ts';
 import { cancel, fail, handBack, start, succeed } from '../job.ts';
-import type { JournalOperations, RenderImage, SpentTime, WorkResult } from '../journal.ts';
+import type { JournalOperations } from '../journal.ts';
+import type { RenderImage, SpentTime, WorkResult } from '../records.ts';
 import type { JournalContext, StoredWork } from './context.ts';
 import type { StoredRender } from './rows.ts';
 import { readWork } from './rows.ts';

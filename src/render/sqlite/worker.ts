@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { ErrorCode } from '../../errors.ts';
-import type { LoggedEvent } from '../journal.ts';
+import type { LoggedEvent } from '../records.ts';
 import { createBatches } from './batches.ts';
 import type { JournalFiles } from './files.ts';
 import { fateOf, openFiles, putBack, Refusal, sqliteCode } from './files.ts';

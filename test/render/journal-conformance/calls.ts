@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Accepted, Journal, NewRender } from '../../../src/render/journal.ts';
+import type { Journal } from '../../../src/render/journal.ts';
+import type { Accepted, NewRender } from '../../../src/render/records.ts';
 import type { OpenJournal } from '../journal-conformance.ts';
 import { AT, accept, allEvents, CANCELLED, eventTypesOf, find, newRender, queuedWorks } from '../journal-fixtures.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { LoggedEvent } from '../../../src/render/journal.ts';
+import type { LoggedEvent } from '../../../src/render/records.ts';
 import type { OpenJournal } from '../journal-conformance.ts';
 import {
   AT,

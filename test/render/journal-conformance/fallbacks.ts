@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { ClaimedWork, Fallback, Journal } from '../../../src/render/journal.ts';
+import type { Journal } from '../../../src/render/journal.ts';
+import type { ClaimedWork, Fallback } from '../../../src/render/records.ts';
 import type { OpenJournal } from '../journal-conformance.ts';
 import {
   AT,

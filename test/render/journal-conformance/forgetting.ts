@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { EvictedFile, Journal } from '../../../src/render/journal.ts';
+import type { Journal } from '../../../src/render/journal.ts';
+import type { EvictedFile } from '../../../src/render/records.ts';
 import type { OpenJournal } from '../journal-conformance.ts';
 import type { RenderChanges } from '../journal-fixtures.ts';
 import { AT, accept, allEvents, CANCELLED, claim, drawn, find, imageOf, newRender } from '../journal-fixtures.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Journal, NewRender, RenderFilters, RenderRecord } from '../../../src/render/journal.ts';
+import type { Journal } from '../../../src/render/journal.ts';
+import type { NewRender, RenderFilters, RenderRecord } from '../../../src/render/records.ts';
 import type { OpenJournal } from '../journal-conformance.ts';
 import { AT, accept, CANCELLED, claim, drawn, FAILURE, find, newRender, succeeded } from '../journal-fixtures.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { RenderRecord } from '../../../src/render/journal.ts';
+import type { RenderRecord } from '../../../src/render/records.ts';
 import type { OpenJournal } from '../journal-conformance.ts';
 import {
   AT,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { RenderStatus } from '../../../src/messages/outputs.ts';
-import type { ClaimedWork, Journal, LoggedEvent, RenderRecord } from '../../../src/render/journal.ts';
+import type { Journal } from '../../../src/render/journal.ts';
+import type { ClaimedWork, LoggedEvent, RenderRecord } from '../../../src/render/records.ts';
 import type { OpenJournal } from '../journal-conformance.ts';
 import {
   AT,

@@ -1,4 +1,4 @@
-import type { NewRender } from '../../../src/render/journal.ts';
+import type { NewRender } from '../../../src/render/records.ts';
 
 type Status = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';
 type RenderPart = 'id' | 'requestId' | 'bodyHash' | 'door' | 'generator' | 'priority' | 'workId';

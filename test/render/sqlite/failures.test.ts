@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Worker } from 'node:worker_threads';
 import { expect, it, onTestFinished } from 'vitest';
-import type { LoggedEvent } from '../../../src/render/journal.ts';
+import type { LoggedEvent } from '../../../src/render/records.ts';
 import { AT, accept, acceptOne, allEvents, expectCode, find, newRender } from '../journal-fixtures.ts';
 import type { OpenedSqliteJournal } from './open.ts';
 import { openJournal } from './open.ts';

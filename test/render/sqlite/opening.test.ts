@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { expect, it, onTestFinished } from 'vitest';
-import type { RenderFilters } from '../../../src/render/journal.ts';
+import type { RenderFilters } from '../../../src/render/records.ts';
 import { openSqliteJournal } from '../../../src/render/sqlite/journal.ts';
 import { MIGRATIONS } from '../../../src/render/sqlite/schema.ts';
 import { temporaryDir } from '../../helper.ts';

@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { RenderFilters } from '../../../src/render/journal.ts';
+import type { RenderFilters } from '../../../src/render/records.ts';
 import { createOperations } from '../../../src/render/sqlite/operations.ts';
 import { MIGRATIONS } from '../../../src/render/sqlite/schema.ts';
 import { AT, CANCELLED, newRender, TIMEOUT } from '../journal-fixtures.ts';
