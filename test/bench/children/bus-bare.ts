@@ -1,12 +1,8 @@
-import { join } from 'node:path';
 import { Pull, Push } from 'zeromq';
 import { z } from 'zod';
-import { MockImageGenerator } from '../../../src/generators/mock/mock-generator.ts';
-import { systemClock } from '../../../src/render/clock.ts';
-import { createImages } from '../../../src/store/convert.ts';
-import { createFileImageStore } from '../../../src/store/file-image-store.ts';
 import { runChild } from '../child.ts';
-import { busAddresses, createInserts, scratch } from './parts.ts';
+import { openBare } from './bare.ts';
+import { busAddresses, scratch } from './parts.ts';
 
 const request = z.object({
   request_id: z.string(),
@@ -20,17 +16,7 @@ const request = z.object({
 
 const { dir, remove } = await scratch();
 const { requests, results } = busAddresses(dir);
-const images = createImages({ maxPixels: 2 ** 28, maxBytes: 2 ** 28 });
-const store = await createFileImageStore({ dir: join(dir, 'images') });
-const inserts = createInserts(dir);
-const generator = new MockImageGenerator({
-  style: 'placeholder',
-  delayMs: 0,
-  steps: 1,
-  drawing: images,
-  clock: systemClock,
-});
-await generator.start();
+const { images, store, generator, inserts } = await openBare(dir);
 const pull = new Pull({ linger: 0 });
 const push = new Push({ linger: 0 });
 pull.connect(requests);

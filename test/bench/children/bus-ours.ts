@@ -1,18 +1,13 @@
-import { startImageServer } from '../../../src/app.ts';
-import { createLog } from '../../../src/observe/log.ts';
 import { runChild } from '../child.ts';
+import { startOurs } from './ours.ts';
 import { benchConfig, busAddresses, scratch } from './parts.ts';
 
 const { dir, remove } = await scratch();
 const config = benchConfig(dir);
-const server = await startImageServer({
+const server = await startOurs({
   config: { ...config, bus: { ...config.bus, ...busAddresses(dir), enabled: true, outbox: 10_000 } },
   // The core comes and goes with each measurement, and the log would tell.
-  log: createLog({ level: 'error', target: process.stdout, pretty: false }),
-  nodeVersion: process.version,
-  onFatal: (error) => {
-    throw error;
-  },
+  logLevel: 'error',
 });
 
 runChild({

@@ -1,24 +1,18 @@
-import { startImageServer } from '../../../src/app.ts';
 import { configSchema } from '../../../src/config/schema.ts';
 import { Secret } from '../../../src/config/secrets.ts';
-import { createLog } from '../../../src/observe/log.ts';
 import { OPENAI_KEY } from '../../fakes/openai-server.ts';
 import { runChild } from '../child.ts';
+import { startOurs } from './ours.ts';
 import { benchConfig, scratch } from './parts.ts';
 
 const [, , baseUrl] = process.argv;
 const { dir, remove } = await scratch();
-const server = await startImageServer({
+const server = await startOurs({
   config: configSchema.parse({
     ...benchConfig(dir),
     openai: { base_url: baseUrl, model: 'compatible', concurrency: 64 },
   }),
   secrets: { openai: { key: new Secret(OPENAI_KEY) } },
-  log: createLog({ level: 'warn', target: process.stdout, pretty: false }),
-  nodeVersion: process.version,
-  onFatal: (error) => {
-    throw error;
-  },
 });
 
 runChild({

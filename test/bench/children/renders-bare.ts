@@ -1,23 +1,9 @@
-import { join } from 'node:path';
-import { MockImageGenerator } from '../../../src/generators/mock/mock-generator.ts';
-import { systemClock } from '../../../src/render/clock.ts';
-import { createImages } from '../../../src/store/convert.ts';
-import { createFileImageStore } from '../../../src/store/file-image-store.ts';
 import { runChild } from '../child.ts';
-import { createInserts, RENDERS, requestFor, scratch } from './parts.ts';
+import { openBare } from './bare.ts';
+import { RENDERS, requestFor, scratch } from './parts.ts';
 
 const { dir, remove } = await scratch();
-const images = createImages({ maxPixels: 2 ** 28, maxBytes: 2 ** 28 });
-const store = await createFileImageStore({ dir: join(dir, 'images') });
-const inserts = createInserts(dir);
-const generator = new MockImageGenerator({
-  style: 'placeholder',
-  delayMs: 0,
-  steps: 1,
-  drawing: images,
-  clock: systemClock,
-});
-await generator.start();
+const { images, store, generator, inserts } = await openBare(dir);
 let seed = 0;
 
 /** Drawn by the same strokes, encoded by the same sharp, stored by the same steps: without queue, journal and events. */
