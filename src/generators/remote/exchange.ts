@@ -1,6 +1,5 @@
-import type { Agent as HttpAgent, IncomingMessage, RequestOptions } from 'node:http';
+import type { Agent, IncomingMessage, RequestOptions } from 'node:http';
 import { request as requestHttp } from 'node:http';
-import type { Agent as HttpsAgent } from 'node:https';
 import { request as requestHttps } from 'node:https';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
@@ -43,7 +42,8 @@ export interface ExchangeParts {
   /** What messages call the provider. */
   readonly provider: string;
   readonly clock: Clock;
-  readonly agents: { readonly http: HttpAgent; readonly https: HttpsAgent };
+  /** Gives the connection. */
+  readonly agent: Agent;
   /** Hears once how it went, and how many ms it took. */
   onEnd(outcome: UpstreamOutcome, ms: number): void;
 }
@@ -54,7 +54,7 @@ export interface Exchange {
   readonly answered: Promise<IncomingMessage>;
   /** Reports the end; the first call counts. */
   end(outcome: UpstreamOutcome): void;
-  /** Breaks off what has not ended. */
+  /** Breaks off, unless it has ended. */
   leave(outcome?: 'ok' | 'cancelled'): void;
   /** Breaks off, reports, and says what to throw for `error`. */
   fail(error: unknown): unknown;
@@ -65,26 +65,24 @@ const CONNECT_MS = 10_000;
 
 /**
  * Sends a request. Says afterwards whether it had left when it failed, for then a submit may have been taken: a connection
- * that was never ready carried nothing.
+ * that was never ready carried nothing, and one that refused what was written to it carried no whole request.
  */
 export function beginExchange(request: UpstreamRequest, parts: ExchangeParts): Exchange {
-  const { provider, clock, agents, onEnd } = parts;
+  const { provider, clock, agent, onEnd } = parts;
   const { signal, timeoutMs, submits = false, publicOnly = false } = request;
   const started = clock.elapsed();
   const limit = new AbortController();
   const timers = timeoutMs === undefined ? [] : [clock.after(timeoutMs, () => limit.abort(timedOut(provider)))];
   const ended = AbortSignal.any([signal, limit.signal]);
   const url = new URL(request.url);
-  const secure = url.protocol === 'https:';
   const options: RequestOptions = {
     method: request.method,
     headers: { accept: '*/*', 'accept-encoding': 'identity', ...request.headers },
     signal: ended,
-    // A connection that was idle may be closing just now, and nobody could say whether a submit got through.
-    agent: submits ? false : secure ? agents.https : agents.http,
+    agent,
     ...(publicOnly ? { lookup: lookupPublic } : {}),
   };
-  const call = secure ? requestHttps(url, options) : requestHttp(url, options);
+  const call = url.protocol === 'https:' ? requestHttps(url, options) : requestHttp(url, options);
   let sent = false;
   let closed = false;
   call.once('socket', (socket) => {
@@ -110,6 +108,8 @@ export function beginExchange(request: UpstreamRequest, parts: ExchangeParts): E
     onEnd(outcome, clock.elapsed() - started);
   };
   const leave = (outcome: 'ok' | 'cancelled' = 'cancelled') => {
+    // What was read to its end has given its connection back.
+    if (closed) return;
     end(outcome);
     call.destroy();
   };
@@ -123,7 +123,7 @@ export function beginExchange(request: UpstreamRequest, parts: ExchangeParts): E
     if (signal.aborted) return { thrown: signal.reason, outcome: 'cancelled' };
     if (error instanceof AppError) return { thrown: error, outcome: 'invalid' };
     const outcome = limit.signal.aborted ? 'timeout' : 'network';
-    if (submits && sent) return { thrown: unknownOutcome(provider, error), outcome };
+    if (submits && sent && !isRefusedWrite(error)) return { thrown: unknownOutcome(provider, error), outcome };
     if (limit.signal.aborted) return { thrown: limit.signal.reason, outcome };
     const message = `${provider} cannot be reached, or broke the connection off.`;
     return { thrown: new AppError('upstream_failed', message, { cause: error }), outcome };
@@ -139,6 +139,11 @@ export function unknownOutcome(provider: string, cause?: unknown): AppError {
 
 function timedOut(provider: string): AppError {
   return new AppError('upstream_timeout', `${provider} did not answer in time.`);
+}
+
+/** Whether the system refused a part of the request, as it does after a reset: then the whole of it cannot have arrived. */
+function isRefusedWrite(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && error.syscall === 'write';
 }
 
 function readyEvent(socket: Socket): 'secureConnect' | 'connect' {

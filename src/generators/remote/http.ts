@@ -1,8 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
 import { AppError } from '../../errors.ts';
 import type { Clock } from '../../render/clock.ts';
+import { createConnections } from './connections.ts';
 import type { Exchange, UpstreamOutcome, UpstreamRequest } from './exchange.ts';
 import { beginExchange } from './exchange.ts';
 
@@ -55,14 +54,16 @@ export interface UpstreamHttpOptions {
 
 /** Creates the HTTP client of one provider. */
 export function createUpstreamHttp({ generator, provider, clock, observe }: UpstreamHttpOptions): UpstreamHttp {
-  // Of our own, since Node's global agents may be told by the environment to use a proxy.
-  const agents = { http: new HttpAgent({ keepAlive: true }), https: new HttpsAgent({ keepAlive: true }) };
-
+  const connections = createConnections(clock);
   const onEnd = (outcome: UpstreamOutcome, ms: number) => observe({ generator, outcome, seconds: ms / 1000 });
 
   async function open(request: UpstreamRequest): Promise<UpstreamStream> {
-    request.signal.throwIfAborted();
-    const exchange = beginExchange(request, { provider, clock, agents, onEnd });
+    const { signal, submits = false } = request;
+    signal.throwIfAborted();
+    const { protocol } = new URL(request.url);
+    const agent = submits ? await connections.forSubmits(protocol) : connections.forReads(protocol);
+    signal.throwIfAborted();
+    const exchange = beginExchange(request, { provider, clock, agent, onEnd });
     try {
       const answer = await exchange.answered;
       refuseUnreadable(answer, request.maxBytes ?? MAX_ANSWER_BYTES);
@@ -118,10 +119,7 @@ export function createUpstreamHttp({ generator, provider, clock, observe }: Upst
   return {
     exchange,
     open,
-    close() {
-      agents.http.destroy();
-      agents.https.destroy();
-    },
+    close: connections.close,
   };
 }
 

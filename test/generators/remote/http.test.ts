@@ -177,14 +177,6 @@ describe('a request that submits', () => {
     expect(failure).toMatchObject({ code: 'upstream_failed', retryable: true });
   });
 
-  it('takes a new connection, which cannot be closing already', async () => {
-    const upstream = await startPlain(json({}));
-    const http = acmeHttp();
-    await http.exchange({ method: 'GET', url: upstream.url, signal: endless });
-    await http.exchange({ ...submit, url: upstream.url });
-    expect(upstream.requests.map(({ headers }) => headers.connection)).toEqual(['keep-alive', 'close']);
-  });
-
   it('gives up on a server that takes no connection', async () => {
     // A server with a full backlog would do; TLS to a server that does not speak it is as silent.
     const mute = createServer(() => {}).listen(0, '127.0.0.1');
