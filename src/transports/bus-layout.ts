@@ -65,7 +65,7 @@ export function createBusLayout(options: BusLayoutOptions): BusLayout {
 
 /** Both sockets connect: PULL to the core's requests, PUSH to where it takes results. */
 function workerLayout(options: BusLayoutOptions, replay: ReplayRules): BusLayout {
-  const { config, log, onChange } = options;
+  const { config, clock, log, onChange } = options;
   const requests = requestSocket();
   const results = resultSocket();
   const events = eventSocket(['SpaceTimeUpdate']);
@@ -82,16 +82,32 @@ function workerLayout(options: BusLayoutOptions, replay: ReplayRules): BusLayout
       }
     },
   });
+  let asksSince: number | undefined;
+  let awayFrom = Number.NEGATIVE_INFINITY;
   const links = [
-    createLink({ key: 'requests', address: config.requests, socket: requests, log, onChange }),
+    createLink({
+      key: 'requests',
+      address: config.requests,
+      socket: requests,
+      log,
+      onChange(connected) {
+        asksSince = connected ? clock.elapsed() : undefined;
+        onChange();
+      },
+    }),
     createLink({
       key: 'results',
       address: config.results,
       socket: results,
       log,
       onChange(connected) {
-        if (connected) outbox.resume();
-        else outbox.pause();
+        if (connected) {
+          // The two are met one after the other: what it asked between is no news of before it went.
+          outbox.resume(asksSince !== undefined && asksSince > awayFrom ? asksSince : undefined);
+        } else {
+          awayFrom = clock.elapsed();
+          outbox.pause();
+        }
         onChange();
       },
     }),

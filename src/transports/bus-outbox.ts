@@ -34,8 +34,11 @@ export interface OutboxOptions {
  */
 export interface Outbox {
   put(message: OutgoingMessage): void;
-  /** The peer is back: hands on what the rules leave of what waits and of what it may have lost, then what comes. */
-  resume(): void;
+  /**
+   * The peer is back: hands on what the rules leave of what waits and of what it may have lost, then what comes.
+   * `asksSince`, in ms of `Clock.elapsed`, when it has begun to ask before: what was put in since then answers it.
+   */
+  resume(asksSince?: number): void;
   pause(): void;
   /** Messages that wait or are being handed on. */
   readonly size: number;
@@ -85,9 +88,9 @@ export function createOutbox(options: OutboxOptions): Outbox {
   }
 
   /** Libzmq says "sent" when it has a message, and the peer may have died with it: the recent ones count as waiting. */
-  function chooseForReplay(): void {
-    const now = clock.elapsed();
-    const { chosen, rest } = selectForReplay([...recent.takeAll(), ...waiting], replay, now);
+  function chooseForReplay(asksSince: number): void {
+    const all = [...recent.takeAll(), ...waiting];
+    const { chosen, rest } = selectForReplay(all, replay, { now: clock.elapsed(), asksSince });
     for (const one of rest) end(one, 'stale');
     waiting = chosen;
     waitingBytes = chosen.reduce((sum, { message }) => sum + message.bytes.length, 0);
@@ -139,10 +142,10 @@ export function createOutbox(options: OutboxOptions): Outbox {
       drop(() => waiting.length > maxMessages || (waitingBytes > maxBytes && waiting.length > 1));
       if (running) void run();
     },
-    resume() {
+    resume(asksSince = Number.POSITIVE_INFINITY) {
       if (closed || running) return;
       running = true;
-      chooseForReplay();
+      chooseForReplay(asksSince);
       void run();
     },
     pause() {

@@ -17,15 +17,19 @@ export interface ReplayRules {
   readonly newestOfPlace: boolean;
 }
 
-/** Of messages in order, those that a peer is still to be sent, and the rest. */
+/**
+ * Of messages in order, those that a peer is still to be sent, and the rest. `asksSince`: when the peer began to ask
+ * again; what was put in from then on may answer it, and gives way to nothing newer.
+ */
 export function selectForReplay(
   messages: readonly WaitingMessage[],
   { maxAgeMs, newestOfPlace }: ReplayRules,
-  now: number,
+  { now, asksSince }: { readonly now: number; readonly asksSince: number },
 ): { chosen: WaitingMessage[]; rest: WaitingMessage[] } {
   const newest = new Map(messages.map((one) => [one.message.place, one]));
   const isChosen = (one: WaitingMessage) => {
     if (now - one.at > maxAgeMs) return false;
+    if (one.at >= asksSince) return true;
     return !newestOfPlace || one.message.place === undefined || newest.get(one.message.place) === one;
   };
   return { chosen: messages.filter(isChosen), rest: messages.filter((one) => !isChosen(one)) };

@@ -130,6 +130,9 @@ export function createBusTransport(options: BusTransportOptions): BusTransport {
 
   return {
     async start() {
+      // Before a core can ask: these are answers to one of before.
+      for (const logged of (await options.recentEvents?.(layout.replay.maxAgeMs)) ?? []) door.publish(logged);
+      await door.settled();
       try {
         await layout.open();
       } catch (error) {
@@ -141,7 +144,6 @@ export function createBusTransport(options: BusTransportOptions): BusTransport {
       reading = Promise.all(layout.intakes.map(readAll));
       heartbeats?.start();
       log.info({ project: config.project, layout: config.layout, ...layout.addresses }, layout.sentence);
-      for (const logged of (await options.recentEvents?.(layout.replay.maxAgeMs)) ?? []) door.publish(logged);
     },
     status: () => ({ ...describe(), outbox: outbox.size }),
     stopReceiving,

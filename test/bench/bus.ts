@@ -9,6 +9,8 @@ const REQUESTS = 60;
 /** Requests of one measurement of latency, one every 20 ms. */
 const PACED = 200;
 const PACE_MS = 20;
+/** How long an answer may take: one that is lost must end the measurement, not hold it up for ever. */
+const PATIENCE_MS = 30_000;
 
 /** How many requests a second become images over the bus's two sockets, and how long each takes. */
 export function busScenario(): Scenario {
@@ -46,12 +48,8 @@ async function load(dir: string): Promise<Sample> {
     await Promise.all(Array.from({ length: REQUESTS }, () => ask(core, 512)));
     const perSecond = (REQUESTS * 1000) / (performance.now() - started);
 
-    const latencies: Promise<number>[] = [];
-    for (let at = 0; at < PACED; at += 1) {
-      latencies.push(ask(core, 64));
-      await sleep(PACE_MS);
-    }
-    const sorted = (await Promise.all(latencies)).toSorted((a, b) => a - b);
+    const latencies = await Promise.all(Array.from({ length: PACED }, (_, at) => askAfter(at * PACE_MS, core)));
+    const sorted = latencies.toSorted((a, b) => a - b);
     const quantile = (share: number) => sorted[Math.floor(share * (sorted.length - 1))] ?? Number.NaN;
     return { 'messages/s': perSecond, 'p50 ms': quantile(0.5), 'p99 ms': quantile(0.99) };
   } finally {
@@ -59,15 +57,28 @@ async function load(dir: string): Promise<Sample> {
   }
 }
 
+async function askAfter(ms: number, core: Core): Promise<number> {
+  await sleep(ms);
+  return await ask(core, 64);
+}
+
 async function ask(core: Core, side: number): Promise<number> {
   request += 1;
   const request_id = `bench-${request}`;
   const started = performance.now();
-  const answer = core.answerTo(request_id);
-  await sending(core, pythonRenderRequest({ request_id, width: side, height: side, seed: request }));
-  const { type } = await answer;
+  const message = pythonRenderRequest({ request_id, width: side, height: side, seed: request });
+  const exchange = Promise.all([core.answerTo(request_id), sending(core, message)]);
+  const [{ type }] = await inTime(exchange, `${request_id} has had no answer`);
   if (type !== 'ImageReady') throw new Error(`${request_id} was answered by ${type}: the figures mean nothing`);
   return performance.now() - started;
+}
+
+async function inTime<T>(promise: Promise<T>, what: string): Promise<T> {
+  const done = new AbortController();
+  const late = sleep(PATIENCE_MS, undefined, { signal: done.signal }).then(() => {
+    throw new Error(`${what} for ${PATIENCE_MS / 1000} s: the figures mean nothing`);
+  });
+  return await Promise.race([promise, late]).finally(() => done.abort());
 }
 
 /** The socket bears one pending send. */

@@ -84,5 +84,7 @@ export function runChild({ url, work, stop }: ChildWork): void {
       process.exit(0);
     }
   });
+  // A parent that was killed has told nobody to stop.
+  process.on('disconnect', () => process.exit(1));
   process.send?.({ url });
 }

@@ -209,6 +209,20 @@ test('a core that comes back gets only the newest image of each place', async ()
   expect(ends).toEqual(['stale desert 1', 'sent arctic 1', 'sent desert 2']);
 });
 
+test('a core that has begun to ask before it takes results gets every answer since then', async () => {
+  const { socket, ends, outbox, putImage, clock } = start({ maxMessages: 10 });
+  putImage('desert of before', 'desert');
+  putImage('arctic of before', 'arctic');
+  await clock.advance(1);
+  const asksSince = clock.elapsed();
+  putImage('desert 1', 'desert');
+  putImage('desert 2', 'desert');
+  outbox.resume(asksSince);
+  for (let i = 0; i < 3; i++) await socket.accept();
+  expect(socket.sent).toEqual(['arctic of before', 'desert 1', 'desert 2']);
+  expect(ends[0]).toBe('stale desert of before');
+});
+
 test('what is too old for a core that comes back is not sent', async () => {
   const { ends, outbox, put, putImage, clock } = start({ maxMessages: 10 });
   putImage('old', 'desert');

@@ -229,6 +229,34 @@ test('while the core is away at most the outbox is kept, the newest of it, and n
   for (const id of ['c', 'd', 'e']) expect(await peer.next()).toMatchObject({ request_id: id });
 });
 
+test('a core whose results socket is met later than its requests gets every answer, and of before only the newest', async () => {
+  const { requests, results } = await freeAddresses();
+  const { renderer, counts, until } = await startTransport({ requests, results });
+  renderer.draw('of before');
+  const asking = await startPeer({ requests });
+  for (const id of ['a', 'b', 'c']) await asking.send(pythonRenderRequest({ request_id: id }));
+  await until(() => counts.length === 3);
+  const taking = await startPeer({ results });
+  await taking.answerTo('c');
+  expect(taking.received.map(({ request_id }) => request_id)).toEqual(['a', 'b', 'c']);
+  expect(counts).toContain('out ImageReady stale');
+});
+
+test('a core that goes from its results alone, as one that hangs seems to, gets the newest only on its return', async () => {
+  const asking = await startPeer();
+  const { results } = await freeAddresses();
+  const { renderer, transport, until } = await startTransport({ requests: asking.requests, results });
+  const first = await startPeer({ results });
+  await until(isUp(transport));
+  await first.close();
+  await until(() => transport.status().state === 'waiting');
+  renderer.draw('old');
+  renderer.draw('new');
+  const again = await startPeer({ results });
+  await again.answerTo('new');
+  expect(again.received).toHaveLength(1);
+});
+
 test('a results socket without a core does not stop requests', async () => {
   const results = `tcp://127.0.0.1:${await freePort()}`;
   const peer = await startPeer();
