@@ -130,10 +130,11 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     wake: (name) => runner.wake(name),
   });
   parts.defer(() => closeAll([...generators.values()].map(({ generator }) => generator)));
-  const steadyNow = createSteadyTime(clock);
+  const lastUse = await journal.latestTime({});
+  const steadyNow = createSteadyTime(clock, lastUse);
   const timeouts = createQueueTimeouts({ journal, clock, steadyNow, log });
   parts.defer(timeouts.stop);
-  const notes = createWorkNotes({ journal, store, clock, log });
+  const notes = createWorkNotes({ journal, store, clock, steadyNow, log });
   const storage = createStorageGate({ probe: store.probe, onOpen: () => runner.wakeAll(), clock, log });
   parts.defer(storage.stop);
   const runner = createRunner({
@@ -191,7 +192,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     onTrouble: (error) => log.error({ err: error }, 'the journal could not be asked for metrics'),
     lastSeq: () => journal.lastSeq,
     subscribers: () => ({ websocket: stream.clients }),
-    now: clock.now,
+    steadyNow,
     version: packageJson.version,
     nodeVersion: options.nodeVersion,
   });
@@ -211,8 +212,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     pinMs: config.cache.pin_s * 1000,
     keepMs: config.journal.keep_days * DAY_MS,
     maxAgeMs: config.cache.max_age_days === undefined ? undefined : config.cache.max_age_days * DAY_MS,
-    clock,
-    log,
+    ...{ clock, steadyNow, lastUse, log },
     onEvicted: metrics.onEvicted,
   });
   const healthFile =

@@ -34,8 +34,8 @@ export interface MetricSources {
   subscribers(): Readonly<Record<string, number>>;
   /** Hears why the queues could not be looked at. */
   onTrouble(error: unknown): void;
-  /** Wall-clock time in ms since 1970. */
-  now(): number;
+  /** Ms since 1970 by the clock that never jumps. */
+  steadyNow(): number;
   readonly version: string;
   readonly nodeVersion: string;
 }
@@ -197,7 +197,7 @@ function addGauges(about: About, sources: MetricSources): void {
   perGenerator('queue_depth', 'Works that wait', (stats) => stats?.queued ?? 0);
   perGenerator('renders_running', 'Works that run', (stats) => stats?.running ?? 0);
   perGenerator('queue_oldest_seconds', 'Age of the oldest work that waits', (stats) =>
-    stats?.oldestAt === undefined ? 0 : Math.max(0, sources.now() - stats.oldestAt) / 1000,
+    stats?.oldestAt === undefined ? 0 : Math.max(0, sources.steadyNow() - stats.oldestAt) / 1000,
   );
   const tokens = new Gauge({
     ...about('upstream_limiter_tokens', 'Works that a rate limit lets begin at once; +Inf without a limit'),

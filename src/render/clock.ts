@@ -8,9 +8,12 @@ export interface Clock {
   after(ms: number, fn: () => void): () => void;
 }
 
-/** Ms since 1970 by a clock that is right when this is called, and never jumps afterwards. */
-export function createSteadyTime(clock: Pick<Clock, 'now' | 'elapsed'>): () => number {
-  const offset = clock.now() - clock.elapsed();
+/**
+ * Ms since 1970 by a clock that is right when this is called, unless that would not be after `after`, and never jumps
+ * from then on.
+ */
+export function createSteadyTime(clock: Pick<Clock, 'now' | 'elapsed'>, after = 0): () => number {
+  const offset = Math.max(clock.now(), after + 1) - clock.elapsed();
   return () => Math.round(offset + clock.elapsed());
 }
 

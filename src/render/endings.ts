@@ -72,7 +72,7 @@ export function createEndings(options: EndingOptions) {
   }
 
   async function finish(work: RunningWork, result: WorkResult): Promise<Written> {
-    const call = { ...standing(work), result };
+    const call = { ...standing(work), result, steadyAt: steadyNow() };
     const ended = await persist('the end of a render', work.context, () => journal.finish(call));
     if (ended === undefined && !options.stopping()) {
       if (result.kind === 'succeeded') return await fail(work, 'The images could not be entered into the journal.');
@@ -158,7 +158,7 @@ export function createEndings(options: EndingOptions) {
       const gone = found.filter((_, at) => states[at] === 'gone').map(({ imageId }) => imageId);
       if (there.length > 0 || gone.length === 0) return there;
       const noted = await persist('the loss of images', context, async () => {
-        await journal.lose({ imageIds: gone, at: clock.now() });
+        await journal.lose({ imageIds: gone, at: steadyNow() });
         return true;
       });
       if (noted !== true) return [];

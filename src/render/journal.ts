@@ -26,8 +26,9 @@ import type {
  * The durable truth about renders, works and events. Each call is one transaction and each change of state one
  * compare-and-set: the first commit wins, later callers learn that they came too late. Everything that goes in or out
  * is JSON, so that a database on another machine can be behind it. Times (`at`) are ms since 1970; `steadyAt` is the
- * time by a clock that was right when the process began and never jumps, for what must not end early or late; so are
- * `ranMs`, how long an attempt took, and `spent`: without them the wall clock tells.
+ * time by a clock that was right when the process began, never jumps and never falls behind what the journal has, for
+ * what must not end early or late; so are `ranMs`, how long an attempt took, and `spent`: without them the wall clock
+ * tells. How old files, keys and what is over are is told by that clock alone.
  * Every call throws `storage_full` or `storage_failed` when nothing could be written.
  */
 export interface JournalOperations {
@@ -59,9 +60,14 @@ export interface JournalOperations {
     stoppedWork?: string | undefined;
   };
   /** Ends a work for all who still wait; nothing when it is not this attempt's any more. Its images are kept either way. */
-  finish(call: { workId: string; attempt: number; result: WorkResult; ranMs?: number; at: number }): {
-    settled: readonly string[];
-  };
+  finish(call: {
+    workId: string;
+    attempt: number;
+    result: WorkResult;
+    ranMs?: number;
+    at: number;
+    steadyAt?: number;
+  }): { settled: readonly string[] };
   /** Notes how an attempt ended that was not the work's last, or whose work nobody waits for any more. */
   endAttempt(call: {
     workId: string;
@@ -115,7 +121,7 @@ export interface JournalOperations {
   isPaused(call: Record<string, never>): boolean;
   /** By the server's id, else by a caller's `request_id`, the given owner's first. */
   findRender(call: { id: string; owner: string }): RenderRecord | undefined;
-  /** What an idempotency key was used for, if it still counts at `at`. */
+  /** What an idempotency key was used for, if it still counts at `at`, by the clock that never jumps. */
   findCall(call: { owner: string; key: string; at: number }): EarlierCall | undefined;
   /** Newest first, by order of acceptance; `before` is a place in that order. */
   listRenders(call: { filters: RenderFilters; limit: number; before?: number | undefined }): {
@@ -131,7 +137,7 @@ export interface JournalOperations {
     prompt: string;
     limit: number;
   }): readonly RenderImage[];
-  /** Notes that images were looked at, to the minute. */
+  /** Notes that images were looked at, to the minute. `at`, here and down to `forget`, is by the clock that never jumps. */
   touch(call: { imageIds: readonly string[]; at: number }): void;
   /** Notes that the files of images are gone. */
   lose(call: { imageIds: readonly string[]; at: number }): void;
@@ -149,6 +155,10 @@ export interface JournalOperations {
   /** Notes that files which were given up are removed. */
   removed(call: { files: readonly EvictedFile[] }): void;
   storeUsage(call: Record<string, never>): StoreUsage;
+  /** Notes how far the journal is now, so that `forget` knows later what is older: it goes back to the last such note. */
+  noteTime(call: { at: number }): void;
+  /** The newest time by the clock that never jumps of which the journal knows; 0 when there is none. */
+  latestTime(call: Record<string, never>): number;
   /**
    * Forgets renders that ended before then, with their events, and old idempotency keys. Their ids stay taken no longer.
    * It looks at some hundred at a time, those that came in first; `next`: where to go on, as `after`, if there is more.

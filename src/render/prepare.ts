@@ -72,6 +72,7 @@ export function createPreparation(options: PreparationOptions) {
     const inputs = idsOf(kept);
 
     const id = newId();
+    const steadyAt = options.steadyNow();
     const queueTimeoutMs =
       request.queue_timeout_s === undefined ? options.queueTimeoutMs : Math.ceil(request.queue_timeout_s * 1000);
     const outputFormat = caller.door === 'bus' ? options.busFormat : 'png';
@@ -89,12 +90,13 @@ export function createPreparation(options: PreparationOptions) {
       priority: request.priority ?? 0,
       timeoutMs: Math.ceil(request.timeout_s === undefined ? served.timeoutMs : request.timeout_s * 1000),
       queueTimeoutMs,
-      queueUntil: options.steadyNow() + queueTimeoutMs,
+      queueUntil: steadyAt + queueTimeoutMs,
       fallback: request.fallback ?? true,
       useCache: (request.cache ?? 'use') === 'use',
       cacheKey: keyFor(fitted.request, spec, served, name),
       clearQueue: request.clear_queue ?? false,
       createdAt: clock.now(),
+      steadyAt,
       // Work is named after the render that it was begun for.
       workId: id,
       spec,

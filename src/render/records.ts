@@ -53,6 +53,8 @@ export interface NewRender extends Caller {
   /** Cancel what is active of the same caller and generator first, in the same transaction. */
   readonly clearQueue: boolean;
   readonly createdAt: number;
+  /** The same moment by the clock that never jumps; see `Journal`. */
+  readonly steadyAt: number;
   readonly workId: string;
   readonly spec: WorkSpec;
   /** Its input images, as they lie in the store. */
@@ -79,11 +81,14 @@ export interface ImageRecord {
   readonly width: number;
   readonly height: number;
   readonly bytes: number;
-  /** When its file was given up, if it was. */
+  /** When its file was given up, if it was, by the clock that never jumps. */
   readonly evictedAt?: number | undefined;
 }
 
-/** What of the image store may go: beyond `maxBytes`, down to `targetBytes`, least recently used first. */
+/**
+ * What of the image store may go: beyond `maxBytes`, down to `targetBytes`, least recently used first. Times are by the
+ * clock that never jumps.
+ */
 export interface EvictionLimits {
   readonly maxBytes: number;
   readonly targetBytes: number;
@@ -246,6 +251,6 @@ export interface QueueStats {
   readonly generator: string;
   readonly queued: number;
   readonly running: number;
-  /** When the oldest queued one was accepted. */
+  /** When the oldest queued one was accepted, by the clock that never jumps. */
   readonly oldestAt?: number | undefined;
 }

@@ -6,6 +6,8 @@ import type { EvictedFile, EvictionLimits } from './records.ts';
 
 /** How often the store is looked at, in ms. */
 const ROUND_MS = 120_000;
+/** How often is noted how far the journal is, in ms: so exactly is known how old is what is over. */
+const NOTE_MS = 3_600_000;
 /** How full the store is after an eviction, as a part of what it may hold. */
 const TARGET = 0.8;
 
@@ -13,7 +15,7 @@ const TARGET = 0.8;
 export interface RetentionOptions {
   readonly journal: Pick<
     Journal,
-    'evict' | 'storeUsage' | 'doomed' | 'isDoomed' | 'removed' | 'forget' | 'indexPrompts'
+    'evict' | 'storeUsage' | 'doomed' | 'isDoomed' | 'removed' | 'noteTime' | 'forget' | 'indexPrompts'
   >;
   readonly store: Pick<ImageStore, 'remove'>;
   readonly maxBytes: number;
@@ -24,6 +26,10 @@ export interface RetentionOptions {
   /** How long finished renders are remembered. */
   readonly keepMs: number;
   readonly clock: Clock;
+  /** See `Journal`. */
+  readonly steadyNow: () => number;
+  /** The newest time that the journal knew of when the process began, by the steady clock. */
+  readonly lastUse: number;
   readonly log: Logger;
   onEvicted(file: EvictedFile): void;
 }
@@ -38,8 +44,10 @@ export interface Retention {
 
 /** Creates the retention: least recently used goes first, and the journal knows before the file goes. */
 export function createRetention(options: RetentionOptions): Retention {
-  const { journal, store, maxBytes, pinMs, maxAgeMs, keepMs, clock, log, onEvicted } = options;
+  const { journal, store, maxBytes, pinMs, maxAgeMs, keepMs, clock, steadyNow, log, onEvicted } = options;
   const targetBytes = Math.floor(maxBytes * TARGET);
+  const startedAt = steadyNow();
+  let notedAt = Number.NEGATIVE_INFINITY;
 
   async function round(): Promise<void> {
     await removeDoomed();
@@ -56,7 +64,11 @@ export function createRetention(options: RetentionOptions): Retention {
   }
 
   async function forget(): Promise<void> {
-    const at = clock.now();
+    const at = steadyNow();
+    if (at - notedAt >= NOTE_MS) {
+      await journal.noteTime({ at });
+      notedAt = at;
+    }
     let renders = 0;
     let after: number | undefined = 0;
     while (after !== undefined) {
@@ -67,14 +79,23 @@ export function createRetention(options: RetentionOptions): Retention {
     if (renders > 0) log.info({ renders }, 'old renders were forgotten');
   }
 
+  /**
+   * Since when what was used is safe. While nothing ran nobody could look at it, and how long that was is told by a clock
+   * that may be wrong: so it does not count.
+   */
+  function pinnedSince(at: number): number {
+    const upMs = at - startedAt;
+    return upMs < pinMs ? Math.min(startedAt, options.lastUse) - (pinMs - upMs) : at - pinMs;
+  }
+
   async function evict(): Promise<void> {
-    const at = clock.now();
+    const at = steadyNow();
     const { bytes } = await journal.storeUsage({});
     const limits: EvictionLimits = {
       // Once it is too full it goes on down to the target, however many calls that takes.
       maxBytes: bytes > maxBytes ? targetBytes : maxBytes,
       targetBytes,
-      keepSince: at - pinMs,
+      keepSince: pinnedSince(at),
       dropBefore: maxAgeMs === undefined ? undefined : at - maxAgeMs,
     };
     let files = 0;

@@ -144,7 +144,7 @@ export function createRenderService(options: RenderServiceOptions) {
       if (record === undefined) throw new AppError('image_not_found', 'There is no image with this id.');
       if (record.evictedAt !== undefined) throw evicted();
       // Reading goes on while nothing can be written.
-      journal.touch({ imageIds: [imageId], at: clock.now() }).catch((error: unknown) => {
+      journal.touch({ imageIds: [imageId], at: options.steadyNow() }).catch((error: unknown) => {
         options.log.warn({ err: error, image_id: imageId }, 'the use of an image could not be noted');
       });
       return record;

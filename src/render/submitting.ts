@@ -95,7 +95,7 @@ export function createSubmitting(options: SubmittingOptions) {
    * Whether stored images will answer. They do so only while their files are there, and anybody may have deleted those:
    * what is gone is noted.
    */
-  async function hasStored({ cacheKey, useCache, createdAt: at }: NewRender): Promise<boolean> {
+  async function hasStored({ cacheKey, useCache, steadyAt: at }: NewRender): Promise<boolean> {
     if (cacheKey === undefined || !useCache) return false;
     const images = await journal.findShared({ cacheKey });
     const there = await Promise.all(images.map(({ imageId, format }) => store.has(imageId, format)));
@@ -111,7 +111,7 @@ export function createSubmitting(options: SubmittingOptions) {
     if (first === undefined) return undefined;
     if (idempotencyKey !== undefined) {
       const { owner } = first.caller;
-      const earlier = await journal.findCall({ owner, key: idempotencyKey, at: options.clock.now() });
+      const earlier = await journal.findCall({ owner, key: idempotencyKey, at: options.steadyNow() });
       if (earlier !== undefined) return await ifSame(call, earlier.renders, earlier.bodyHash, hold);
     }
     const known: RenderRecord[] = [];

@@ -48,11 +48,13 @@ export interface WorkNotesOptions {
   readonly journal: Pick<Journal, 'interrupted' | 'finish' | 'doom'>;
   readonly store: Pick<ImageStore, 'has' | 'writeNote' | 'listNotes' | 'readNote' | 'removeNotes'>;
   readonly clock: Pick<Clock, 'now'>;
+  /** See `Journal`. */
+  readonly steadyNow: () => number;
   readonly log: Logger;
 }
 
 /** Creates the notes. They need not survive a power cut: then the work is done again. */
-export function createWorkNotes({ journal, store, clock, log }: WorkNotesOptions): WorkNotes {
+export function createWorkNotes({ journal, store, clock, steadyNow, log }: WorkNotesOptions): WorkNotes {
   /** Undefined also when it cannot be found out: then the work is done again. */
   async function madeBy(workId: string): Promise<Made | undefined> {
     try {
@@ -113,7 +115,8 @@ export function createWorkNotes({ journal, store, clock, log }: WorkNotesOptions
         if (made === undefined || !(await isStored(made, workId))) continue;
         noted.delete(workId);
         const { renderMs: ranMs } = made;
-        await journal.finish({ workId, attempt, result: { kind: 'succeeded', ...made }, ranMs, at: clock.now() });
+        const result = { kind: 'succeeded', ...made } as const;
+        await journal.finish({ workId, attempt, result, ranMs, at: clock.now(), steadyAt: steadyNow() });
         adopted += 1;
       }
       for (const workId of noted) {

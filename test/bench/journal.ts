@@ -110,6 +110,12 @@ function newRender(): NewRender {
       ...{ outputFormat: 'jpeg', quality: 90 },
     },
     ...{ ignored: [], inputs: [], generator: 'draw', priority: 0, clearQueue: false, fallback: true, useCache: true },
-    ...{ timeoutMs: 120_000, queueTimeoutMs: 600_000, queueUntil: Date.now() + 600_000, createdAt: Date.now() },
+    ...{
+      timeoutMs: 120_000,
+      queueTimeoutMs: 600_000,
+      queueUntil: Date.now() + 600_000,
+      createdAt: Date.now(),
+      steadyAt: Date.now(),
+    },
   };
 }

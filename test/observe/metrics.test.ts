@@ -160,7 +160,7 @@ describe('the metrics', () => {
       onTrouble: () => {},
       lastSeq: () => 0,
       subscribers: () => ({}),
-      now: () => 0,
+      steadyNow: () => 0,
       version: '1',
       nodeVersion: '2',
     });
@@ -184,7 +184,7 @@ describe('the metrics', () => {
       onTrouble: (error) => trouble.push(error),
       lastSeq: () => 7,
       subscribers: () => ({ websocket: 3 }),
-      now: () => 20_000,
+      steadyNow: () => 20_000,
       version: '1',
       nodeVersion: 'v1',
     });
@@ -205,7 +205,7 @@ describe('the metrics', () => {
       onTrouble: () => {},
       lastSeq: () => 7,
       subscribers: () => ({ websocket: 3 }),
-      now: () => 12_500,
+      steadyNow: () => 12_500,
       version: '1',
       nodeVersion: '2',
     });

@@ -7,7 +7,7 @@ import { createWorkNotes } from '../../src/render/work-notes.ts';
 import { createFileImageStore } from '../../src/store/file-image-store.ts';
 import { temporaryDir } from '../helper.ts';
 import { ManualClock } from '../manual-clock.ts';
-import { accept, claim, find } from './journal-fixtures.ts';
+import { AT, accept, claim, find } from './journal-fixtures.ts';
 import { startRunner } from './runner-fixtures.ts';
 import { startStepped } from './service-fixtures.ts';
 import { openJournal } from './sqlite/open.ts';
@@ -26,7 +26,7 @@ async function died() {
     error: silent,
     warn: (_: object, line: string) => void warnings.push(line),
   };
-  const notes = createWorkNotes({ journal, store, clock: new ManualClock(), log });
+  const notes = createWorkNotes({ journal, store, clock: new ManualClock(), steadyNow: () => AT, log });
   const render = await accept(journal, { generator: 'stepped', request: { prompt: 'a delta' }, timeoutMs: 100_000 });
   const { workId } = await claim(journal, 'stepped');
   const saved = await store.save(Buffer.from('not looked into'), 'png');
@@ -160,7 +160,7 @@ describe('a note', () => {
     await drained;
     expect((await find(journal, id)).status).toBe('running');
     const log = { debug: silent, info: silent, warn: silent, error: silent };
-    expect(await createWorkNotes({ journal, store, clock, log }).adopt()).toBe(1);
+    expect(await createWorkNotes({ journal, store, clock, steadyNow: clock.now.bind(clock), log }).adopt()).toBe(1);
     expect((await find(journal, id)).status).toBe('succeeded');
   });
 

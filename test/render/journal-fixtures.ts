@@ -40,6 +40,7 @@ export function newRender({ spec, ...changes }: RenderChanges = {}): NewRender {
     useCache: true,
     clearQueue: false,
     createdAt: AT,
+    steadyAt: changes.createdAt ?? AT,
     workId: randomUUID(),
     inputs: [],
     ...changes,

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { createSteadyTime } from '../../src/render/clock.ts';
 import type { Journal } from '../../src/render/journal.ts';
 import type { EvictedFile } from '../../src/render/records.ts';
 import { createRetention } from '../../src/render/retention.ts';
@@ -100,15 +101,24 @@ describe('an image that is made again while it is being given up', () => {
         hold.release();
       };
     };
-    await (await save())();
-    await clock.advance(10 * MINUTE);
     const silent = () => undefined;
     const retention = createRetention({
       journal: { ...journal, ...change(journal, save) },
-      ...{ store, clock, maxBytes: 1, pinMs: MINUTE, maxAgeMs: undefined, keepMs: 1000 * MINUTE },
+      ...{
+        store,
+        clock,
+        steadyNow: clock.now.bind(clock),
+        lastUse: 0,
+        maxBytes: 1,
+        pinMs: MINUTE,
+        maxAgeMs: undefined,
+        keepMs: 1000 * MINUTE,
+      },
       log: { debug: silent, info: silent, warn: silent, error: silent },
       onEvicted: (file) => gone.push(file),
     });
+    await (await save())();
+    await clock.advance(10 * MINUTE);
     const { imageId } = await store.save(BYTES, 'png');
     return { journal, store, retention, gone, imageId };
   }
@@ -179,5 +189,135 @@ describe('an image that is made again while it is being given up', () => {
     expect(gone).toHaveLength(1);
     expect(await store.has(imageId, 'png')).toBe(false);
     expect(await journal.doomed({})).toEqual([]);
+  });
+});
+
+describe('a clock that jumps', () => {
+  const DAY = 86_400_000;
+  const JUMPS = [
+    ['forward', 3 * DAY],
+    ['back', -3 * DAY],
+  ] as const;
+  const silent = () => undefined;
+
+  /** Journal, store and retention as the server puts them together, in a folder that another one may have left. */
+  async function startAt(clock: ManualClock, dir: string, limits: { maxBytes?: number; maxAgeMs?: number }) {
+    const { journal } = await openJournal(dir);
+    const store = await createFileImageStore({ dir });
+    const lastUse = await journal.latestTime({});
+    const steadyNow = createSteadyTime(clock, lastUse);
+    const { round } = createRetention({
+      ...{ journal, store, clock, steadyNow, lastUse, maxBytes: 1000, pinMs: 10 * MINUTE, maxAgeMs: undefined },
+      ...{ keepMs: 2 * DAY, onEvicted: silent, ...limits },
+      log: { debug: silent, info: silent, warn: silent, error: silent },
+    });
+    /** A render with an image of 1000 bytes. */
+    async function draw(name: string) {
+      const times = { at: clock.now(), steadyAt: steadyNow() };
+      const render = await accept(journal, { createdAt: times.at, steadyAt: times.steadyAt });
+      const { workId, attempt } = await claim(journal, 'draw', clock.now());
+      const { imageId, bytes } = await store.save(Buffer.alloc(1000, name), 'png');
+      const image = { imageId, bytes, format: 'png', width: 8, height: 8, seed: 1 } as const;
+      const result = { kind: 'succeeded', images: [image], renderMs: 1, storeMs: 1 } as const;
+      await journal.finish({ workId, attempt, result, ...times });
+      return {
+        isThere: () => store.has(imageId, 'png'),
+        isKnown: async () => (await journal.findRender({ id: render.id, owner: 'ann' })) !== undefined,
+      };
+    }
+    /** Lets time pass, with a round at the end of each hour. */
+    async function pass(ms: number) {
+      for (let left = ms; left > 0; left -= 60 * MINUTE) {
+        await clock.advance(Math.min(left, 60 * MINUTE));
+        await round();
+      }
+    }
+    return { journal, draw, round, pass };
+  }
+
+  it.each(JUMPS)('%s takes the protection of young images from none, and the order of use stays', async (_, jump) => {
+    const clock = new ManualClock();
+    const { draw, round, pass } = await startAt(clock, await temporaryDir(), { maxBytes: 1500 });
+    const old = await draw('a');
+    await pass(2 * MINUTE);
+    clock.jump(jump);
+    const young = await draw('b');
+    await round();
+    await pass(7 * MINUTE);
+    expect([await old.isThere(), await young.isThere()]).toEqual([true, true]);
+    await pass(2 * MINUTE);
+    expect([await old.isThere(), await young.isThere()]).toEqual([false, true]);
+  });
+
+  it.each(JUMPS)('%s makes no image and no render older, nor younger', async (_, jump) => {
+    const clock = new ManualClock();
+    const { draw, round, pass } = await startAt(clock, await temporaryDir(), { maxBytes: 9000, maxAgeMs: 2 * DAY });
+    const first = await draw('a');
+    await round();
+    clock.jump(jump);
+    await pass(DAY);
+    const second = await draw('b');
+    await round();
+    const there = async () => [await first.isThere(), await second.isThere()];
+    const known = async () => [await first.isKnown(), await second.isKnown()];
+    await pass(DAY - 2 * MINUTE);
+    expect([...(await there()), ...(await known())]).toEqual([true, true, true, true]);
+    // What is over is known to the hour.
+    await pass(62 * MINUTE);
+    expect([...(await there()), ...(await known())]).toEqual([false, true, false, true]);
+    await pass(DAY + 60 * MINUTE);
+    expect([...(await there()), ...(await known())]).toEqual([false, false, false, false]);
+  });
+
+  it.each(JUMPS)('%s while nothing runs leaves what was young, and the order of use', async (_, jump) => {
+    const before = new ManualClock();
+    const dir = await temporaryDir();
+    const first = await startAt(before, dir, { maxBytes: 1500 });
+    const old = await first.draw('a');
+    await before.advance(5 * MINUTE);
+    const young = await first.draw('b');
+    await first.journal.close();
+    const clock = new ManualClock(before.now() + jump);
+    const { draw, round, pass } = await startAt(clock, dir, { maxBytes: 1500 });
+    await round();
+    const newest = await draw('c');
+    const there = async () => [await old.isThere(), await young.isThere(), await newest.isThere()];
+    await pass(4 * MINUTE);
+    expect(await there()).toEqual([true, true, true]);
+    await pass(2 * MINUTE);
+    expect(await there()).toEqual([false, true, true]);
+    await pass(3 * MINUTE);
+    expect(await there()).toEqual([false, true, true]);
+    await pass(2 * MINUTE);
+    expect(await there()).toEqual([false, false, true]);
+  });
+
+  it.each(JUMPS)('%s changes nothing of how long an idempotency key counts', async (_, jump) => {
+    const clock = new ManualClock();
+    const app = await startApp({ overrides: { clock } });
+    const ask = async () => {
+      const key = { 'idempotency-key': 'one', prefer: 'wait=60' };
+      return (await app.call('POST', '/v1/renders', { prompt: 'a delta' }, key)).body.id;
+    };
+    const id = await ask();
+    clock.jump(jump);
+    expect(await ask()).toBe(id);
+    await clock.advance(23 * 60 * MINUTE);
+    expect(await ask()).toBe(id);
+    await clock.advance(2 * 60 * MINUTE);
+    expect(await ask()).not.toBe(id);
+  });
+
+  it('does not change how old the oldest work is that waits', async () => {
+    const clock = new ManualClock();
+    const app = await startApp({ overrides: { clock } });
+    await app.call('POST', '/v1/queue/pause');
+    await app.call('POST', '/v1/renders', { prompt: 'a delta' });
+    await clock.advance(2 * MINUTE);
+    for (const jump of [DAY, -2 * DAY]) {
+      clock.jump(jump);
+      const metrics = String((await app.call('GET', '/metrics')).body);
+      expect(metrics).toContain('image_server_queue_oldest_seconds{generator="mock"} 120\n');
+    }
   });
 });

@@ -62,6 +62,7 @@ export async function startRunner({ concurrency = 1, ...changes }: RunnerChanges
   const { journal } = await openJournal();
   const store = await createFileImageStore({ dir: await temporaryDir() });
   const clock = new ManualClock();
+  const steadyNow = createSteadyTime(clock);
   const generator = new SteppedGenerator('draw');
   const other = new SteppedGenerator('other');
   const states: string[] = [];
@@ -93,8 +94,8 @@ export async function startRunner({ concurrency = 1, ...changes }: RunnerChanges
     random: () => 1,
     onState: (name, { state }) => void states.push(`${name} ${state}`),
     onPassed: () => undefined,
-    steadyNow: createSteadyTime(clock),
-    notes: createWorkNotes({ journal, store: changes.store?.(store) ?? store, clock, log }),
+    steadyNow,
+    notes: createWorkNotes({ journal, store: changes.store?.(store) ?? store, clock, steadyNow, log }),
     journal: changes.journal?.(journal) ?? journal,
     store: kept,
     storage,

@@ -27,7 +27,7 @@ export function createAccept(context: JournalContext): AcceptOperations {
   const sharing = createSharing(context);
 
   /** Whatever becomes of the request: the files are there, and nobody else would ever give them up. */
-  function noteInputs({ inputs, createdAt: at }: NewRender): void {
+  function noteInputs({ inputs, steadyAt: at }: NewRender): void {
     for (const { imageId, bytes } of inputs) {
       run(
         `INSERT INTO inputs (image_id, bytes, used_at) VALUES ($imageId, $bytes, $at)
@@ -73,7 +73,7 @@ export function createAccept(context: JournalContext): AcceptOperations {
     return [...new Map(older.map((render) => [render.id, render])).values()];
   }
 
-  function insertWork({ workId, generator, priority, door, spec, cacheKey, createdAt }: NewRender): void {
+  function insertWork({ workId, generator, priority, door, spec, cacheKey, steadyAt }: NewRender): void {
     run(
       `INSERT INTO works (id, generator, status, priority, lane, spec, cache_key, created_at)
        VALUES ($workId, $generator, 'queued', $priority, $lane, $spec, unhex($cacheKey), $at)`,
@@ -84,7 +84,7 @@ export function createAccept(context: JournalContext): AcceptOperations {
         lane: LANES[door],
         spec: JSON.stringify(spec),
         cacheKey: cacheKey ?? null,
-        at: createdAt,
+        at: steadyAt,
       },
     );
     for (const role of ['referenceImage', 'depthMap', 'mask'] as const) {
@@ -143,7 +143,7 @@ export function createAccept(context: JournalContext): AcceptOperations {
   /** The stored images answer at once. */
   function insertHit(render: NewRender, work: StoredWork): Taken {
     const at = render.createdAt;
-    const images = sharing.use(work.id, at);
+    const images = sharing.use(work.id, render.steadyAt);
     insertRender(render, work.id, 'hit');
     change(render, succeed(render, images, { renderMs: 0, storeMs: 0, cached: true }, at));
     return { kind: 'accepted', cache: 'hit', render: reread(render) };
@@ -205,7 +205,7 @@ export function createAccept(context: JournalContext): AcceptOperations {
     accept({ renders, idempotency, maxQueued }) {
       for (const render of renders) noteInputs(render);
       const [first] = renders;
-      const earlier = first && idempotency && calls.find(first.owner, idempotency.key, first.createdAt);
+      const earlier = first && idempotency && calls.find(first.owner, idempotency.key, first.steadyAt);
       if (earlier !== undefined) {
         if (earlier.bodyHash !== idempotency?.bodyHash) return { kind: 'conflict', on: 'idempotency_key', index: 0 };
         return {
@@ -231,7 +231,7 @@ export function createAccept(context: JournalContext): AcceptOperations {
           first.owner,
           idempotency,
           taken.map(({ render }) => render.id),
-          first.createdAt,
+          first.steadyAt,
         );
       }
       return { kind: 'taken', renders: taken, stoppedWork };
@@ -245,6 +245,15 @@ export function createAccept(context: JournalContext): AcceptOperations {
 
 /** A new render as the journal has it, without a second look. */
 function asRecord(render: NewRender): RenderRecord {
-  const { spec: _, clearQueue: _c, inputs: _i, cacheKey: _k, useCache: _u, queueUntil: _q, ...same } = render;
+  const {
+    spec: _,
+    clearQueue: _c,
+    inputs: _i,
+    cacheKey: _k,
+    useCache: _u,
+    queueUntil: _q,
+    steadyAt: _s,
+    ...same
+  } = render;
   return { ...same, spentMs: 0, status: 'queued', cached: false, attempts: [], images: [] };
 }

@@ -142,6 +142,8 @@ export async function openSqliteJournal({ dir, onFatal, onRestored }: SqliteJour
     isDoomed: call('isDoomed'),
     removed: call('removed'),
     storeUsage: call('storeUsage'),
+    noteTime: call('noteTime'),
+    latestTime: call('latestTime'),
     forget: call('forget'),
     indexPrompts: call('indexPrompts'),
     findImage: call('findImage'),

@@ -4,6 +4,7 @@ import type { LoggedEvent } from '../records.ts';
 import { createAccept } from './accept.ts';
 import { createContext } from './context.ts';
 import { createCosts } from './costs.ts';
+import { createForgetting } from './forgetting.ts';
 import { createListing } from './listing.ts';
 import { createQueries } from './queries.ts';
 import { createQueueOperations, SERVER } from './queue.ts';
@@ -23,6 +24,7 @@ export function createOperations(database: DatabaseSync, written: LoggedEvent[])
     ...createQueries(context),
     ...createListing(context),
     ...createRetentionOperations(context),
+    ...createForgetting(context),
     note: ({ event, at }) => context.log(event, at, SERVER),
     probe({ at }) {
       context.run(

@@ -2,10 +2,8 @@ import { z } from 'zod';
 import { imageFormat } from '../../messages/outputs.ts';
 import type { JournalOperations } from '../journal.ts';
 import type { EvictedFile } from '../records.ts';
-import { createCalls } from './calls.ts';
 import type { JournalContext } from './context.ts';
 import { readImage } from './rows.ts';
-import { createSearch } from './search.ts';
 
 /** Looks within this time count as one, so that reading an image seldom writes: ms. */
 const SAME_LOOK_MS = 60_000;
@@ -13,15 +11,12 @@ const SAME_LOOK_MS = 60_000;
 /** Files that one call gives up at most, so that others get their turn between. */
 const MOST_AT_ONCE = 500;
 
-/** Events that go in one call: some of each render. */
-const MOST_EVENTS = 10 * MOST_AT_ONCE;
-
 const ACTIVE_INPUT = `EXISTS (SELECT 1 FROM work_inputs JOIN works ON works.id = work_inputs.work_id
   WHERE work_inputs.image_id = inputs.image_id AND works.status IN ('queued', 'running'))`;
 
 type RetentionOperations = Pick<
   JournalOperations,
-  'touch' | 'lose' | 'evict' | 'doom' | 'doomed' | 'isDoomed' | 'removed' | 'storeUsage' | 'forget'
+  'touch' | 'lose' | 'evict' | 'doom' | 'doomed' | 'isDoomed' | 'removed' | 'storeUsage'
 >;
 
 const doomedRow = z.discriminatedUnion('kind', [
@@ -32,8 +27,6 @@ const doomedRow = z.discriminatedUnion('kind', [
 /** What is kept of the image store, by an index of its files and not by looking at them. */
 export function createRetentionOperations(context: JournalContext): RetentionOperations {
   const { run, one, all } = context;
-  const calls = createCalls(context);
-  const search = createSearch(context);
 
   const storeUsage: RetentionOperations['storeUsage'] = () => {
     const usage = one('SELECT files, bytes FROM store_usage');
@@ -52,28 +45,6 @@ export function createRetentionOperations(context: JournalContext): RetentionOpe
     if (file.kind === 'image') run('UPDATE images SET evicted_at = $at WHERE image_id = $id', { id: file.imageId, at });
     else run('DELETE FROM inputs WHERE image_id = $id', { id: file.imageId });
     addToDoomed(file);
-  }
-
-  /** Renders that ended before, oldest first, with the work that nobody else has. */
-  function forgetRenders(before: number, after: number): ReturnType<RetentionOperations['forget']> {
-    const looked = all(
-      `SELECT ord, id, work_id, created_at, finished_at FROM renders WHERE ord > $after ORDER BY ord LIMIT ${MOST_AT_ONCE}`,
-      { after },
-    );
-    const old = looked.filter(({ finished_at: at }) => typeof at === 'number' && at < before);
-    for (const { id = null, work_id: workId = null } of old) {
-      run('DELETE FROM renders WHERE id = $id', { id });
-      if (one('SELECT 1 FROM renders WHERE work_id = $workId', { workId }) !== undefined) continue;
-      for (const table of ['attempts', 'work_inputs', 'work_images']) {
-        run(`DELETE FROM ${table} WHERE work_id = $workId`, { workId });
-      }
-      run('DELETE FROM works WHERE id = $workId', { workId });
-    }
-    if (old.length > 0) search.forget(old.map(({ ord }) => Number(ord)));
-    const last = looked.length === MOST_AT_ONCE ? looked.at(-1) : undefined;
-    // What comes after one that is not that old cannot have ended before.
-    const next = last !== undefined && Number(last.created_at) < before ? Number(last.ord) : undefined;
-    return { renders: old.length, ...(next === undefined ? {} : { next }) };
   }
 
   return {
@@ -145,24 +116,5 @@ export function createRetentionOperations(context: JournalContext): RetentionOpe
     },
 
     storeUsage,
-
-    forget({ endedBefore: before, at, after = 0 }) {
-      calls.forget(at);
-      const forgotten = forgetRenders(before, after);
-      // Their events are older than their ends.
-      run(
-        `DELETE FROM events WHERE at < $before AND seq IN (SELECT seq FROM events ORDER BY seq LIMIT ${MOST_EVENTS})`,
-        {
-          before,
-        },
-      );
-      run(
-        `DELETE FROM images WHERE image_id IN (SELECT image_id FROM images WHERE evicted_at < $before
-           AND NOT EXISTS (SELECT 1 FROM work_images WHERE work_images.image_id = images.image_id)
-           LIMIT ${MOST_AT_ONCE})`,
-        { before },
-      );
-      return forgotten;
-    },
   };
 }

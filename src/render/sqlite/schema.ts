@@ -263,4 +263,17 @@ export const MIGRATIONS: readonly string[] = [
   INSERT INTO prompt_words SELECT term, (SELECT max(ord) FROM renders) FROM temp.every_word;
   DROP TABLE temp.every_word;
   `,
+  `
+  -- How far the journal was when, by the clock that never jumps: what is older than that is told by its place. Of a
+  -- journal that has no such notes yet, some events tell, by the clock that there was.
+  CREATE TABLE times (at INTEGER PRIMARY KEY, ord INTEGER NOT NULL, seq INTEGER NOT NULL) STRICT;
+  WITH RECURSIVE picked (seq) AS (
+    SELECT min(seq) FROM events
+    UNION ALL
+    SELECT seq + max(1, (SELECT max(seq) - min(seq) FROM events) / 1000) FROM picked
+      WHERE seq < (SELECT max(seq) FROM events)
+  )
+  INSERT OR REPLACE INTO times SELECT events.at, renders.ord, events.seq
+    FROM picked JOIN events USING (seq) JOIN renders ON renders.id = events.render_id;
+  `,
 ];

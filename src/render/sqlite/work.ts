@@ -168,9 +168,9 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
       return { settled: true, stoppedWork: leave(render.workId) };
     },
 
-    finish({ workId, attempt, result, ranMs, at }) {
+    finish({ workId, attempt, result, ranMs, at, steadyAt = at }) {
       const counts = takeFrom(workId, attempt, result.kind === 'failed' ? 'failed' : 'succeeded');
-      if (result.kind !== 'failed') keepImages(workId, result.images, counts, at);
+      if (result.kind !== 'failed') keepImages(workId, result.images, counts, steadyAt);
       if (!counts) return { settled: [] };
       if (result.kind === 'succeeded') {
         closeAttempt(workId, attempt, at, { outcome: 'succeeded', ranMs });

@@ -46,7 +46,7 @@ export function acceptanceOfJournal(open: OpenJournal): void {
       });
       const outcome = await acceptOne(journal, render, 10);
 
-      const { clearQueue: _, inputs: _i, useCache: _u, queueUntil: _q, spec, ...kept } = render;
+      const { clearQueue: _, inputs: _i, useCache: _u, queueUntil: _q, steadyAt: _s, spec, ...kept } = render;
       const expected = { ...kept, status: 'queued', attempts: [], images: [], queuePosition: 1 };
       expect(accepted(outcome).render).toMatchObject(expected);
       expect(accepted(outcome).stoppedWork).toEqual([]);

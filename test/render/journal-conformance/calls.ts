@@ -152,6 +152,7 @@ export function callsOfJournal(open: OpenJournal): void {
       const { id } = newRender();
       await call(journal, 'k', 'x', newRender({ id, requestId: id }));
       await journal.settle({ renderId: id, status: 'cancelled', error: CANCELLED, at: AT });
+      await journal.noteTime({ at: AT });
       await journal.forget({ endedBefore: AT + 1, at: AT });
       expect(await journal.findCall({ owner: 'ann', key: 'k', at: AT })).toBeUndefined();
       const next = newRender();

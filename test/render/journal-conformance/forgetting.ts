@@ -17,6 +17,12 @@ function evictBefore(journal: Journal, keepSince: number): Promise<readonly Evic
   return journal.evict({ limits: { maxBytes: 1, targetBytes: 0, keepSince }, at: keepSince });
 }
 
+/** Forgets what has ended by now, at `at`; what ends after this is younger. */
+async function forgetBy(journal: Journal, at: number, after?: number) {
+  await journal.noteTime({ at });
+  return await journal.forget({ endedBefore: at + 1, at, after });
+}
+
 const isKnown = async (journal: Journal, id: string) => (await journal.findRender({ id, owner: 'ann' })) !== undefined;
 
 /** What the journal forgets, and what it must still know. */
@@ -27,11 +33,12 @@ export function forgettingOfJournal(open: OpenJournal): void {
       const old = await draw(journal, 'a', AT, { requestId: 'one', request: { prompt: 'an old river' } });
       const waiting = await accept(journal, { createdAt: AT, request: { prompt: 'a river that waits' } });
       const failed = await accept(journal, { createdAt: AT, requestId: 'two' });
+      await journal.noteTime({ at: AT + 5 });
       await journal.settle({ renderId: failed.id, status: 'cancelled', error: CANCELLED, at: AT + 10 });
       expect((await journal.listRenders({ filters: { text: 'river' }, limit: 9 })).renders).toHaveLength(2);
       const { lastSeq } = journal;
 
-      expect(await journal.forget({ endedBefore: AT, at: AT })).toEqual({ renders: 0 });
+      expect(await journal.forget({ endedBefore: AT + 5, at: AT + 5 })).toEqual({ renders: 0 });
       expect(await journal.forget({ endedBefore: AT + 10, at: AT + 10 })).toEqual({ renders: 1 });
       expect(await journal.forget({ endedBefore: AT + 10, at: AT + 10 })).toEqual({ renders: 0 });
       expect(await isKnown(journal, old.id)).toBe(false);
@@ -53,6 +60,7 @@ export function forgettingOfJournal(open: OpenJournal): void {
     it('finds what is left by begun words, and nothing by those of what is gone', async () => {
       const { journal } = await open();
       await draw(journal, 'a', AT, { request: { prompt: 'a lagoon with a lighthouse' } });
+      await journal.noteTime({ at: AT + 30 });
       const left = await draw(journal, 'b', AT + 50, { request: { prompt: 'a lagoon by lamplight' } });
       const found = async (text: string) =>
         (await journal.listRenders({ filters: { text }, limit: 9 })).renders.map(({ id }) => id);
@@ -69,10 +77,10 @@ export function forgettingOfJournal(open: OpenJournal): void {
       const queued = await accept(journal, { createdAt: 0 });
       const running = await accept(journal, { createdAt: 0, priority: 1 });
       await claim(journal, 'draw', 0);
-      expect(await journal.forget({ endedBefore: AT, at: AT })).toEqual({ renders: 0 });
+      expect(await forgetBy(journal, AT)).toEqual({ renders: 0 });
       for (const { id } of [queued, running]) await find(journal, id);
       await journal.settle({ renderId: queued.id, status: 'cancelled', error: CANCELLED, at: 5 });
-      expect(await journal.forget({ endedBefore: AT, at: AT })).toEqual({ renders: 1 });
+      expect(await forgetBy(journal, AT)).toEqual({ renders: 1 });
       const next = await accept(journal);
       const { renders } = await journal.listRenders({ filters: {}, limit: 9 });
       expect(renders.map(({ id }) => id)).toEqual([next.id, running.id]);
@@ -85,6 +93,7 @@ export function forgettingOfJournal(open: OpenJournal): void {
       await journal.accept({ renders: renders(600, 0), maxQueued: 10_000 });
       const old = await accept(journal, { createdAt: 0 });
       await journal.settle({ renderId: old.id, status: 'cancelled', error: CANCELLED, at: 5 });
+      await journal.noteTime({ at: 5 });
       await journal.accept({ renders: renders(600, AT), maxQueued: 10_000 });
       const first = await journal.forget({ endedBefore: 10, at: AT });
       expect(first).toMatchObject({ renders: 0, next: expect.any(Number) });
@@ -96,6 +105,7 @@ export function forgettingOfJournal(open: OpenJournal): void {
     it('keeps work that another render still has, with its images and what it took', async () => {
       const { journal } = await open();
       const first = await draw(journal, 'a', AT, { cacheKey: 'ab' });
+      await journal.noteTime({ at: AT + 4 });
       const second = await accept(journal, { cacheKey: 'ab', createdAt: AT + 10 });
       expect(second).toMatchObject({ cached: true, workId: first.workId });
       expect(await journal.forget({ endedBefore: AT + 5, at: AT + 5 })).toEqual({ renders: 1 });
@@ -103,13 +113,14 @@ export function forgettingOfJournal(open: OpenJournal): void {
       expect(await find(journal, second.id)).toMatchObject({ status: 'succeeded', images: [imageOf('a')] });
       expect(await journal.findShared({ cacheKey: 'ab' })).toMatchObject([imageOf('a')]);
       expect(await accept(journal, { cacheKey: 'ab', createdAt: AT + 11 })).toMatchObject({ cached: true });
-      expect(await journal.forget({ endedBefore: AT + 20, at: AT + 20 })).toEqual({ renders: 2 });
+      expect(await forgetBy(journal, AT + 20)).toEqual({ renders: 2 });
       expect(await journal.findShared({ cacheKey: 'ab' })).toEqual([]);
     });
 
     it('leaves images to those who give files up, and forgets them after that', async () => {
       const { journal } = await open();
       await draw(journal, 'a', AT);
+      await journal.noteTime({ at: AT + 40 });
       const kept = await draw(journal, 'b', AT + 100);
       await journal.forget({ endedBefore: AT + 50, at: AT + 50 });
       const [a, b] = [{ imageId: 'a'.repeat(64) }, { imageId: 'b'.repeat(64) }];
@@ -117,6 +128,8 @@ export function forgettingOfJournal(open: OpenJournal): void {
       expect(await evictBefore(journal, AT + 200)).toHaveLength(2);
       expect(await journal.findImage(a)).toMatchObject({ evictedAt: AT + 200 });
       await journal.forget({ endedBefore: AT + 100, at: AT + 300 });
+      expect(await isKnown(journal, kept.id)).toBe(true);
+      await journal.noteTime({ at: AT + 200 });
       expect(await journal.findImage(a)).toMatchObject({ evictedAt: AT + 200 });
       await journal.forget({ endedBefore: AT + 201, at: AT + 300 });
       // Its render went with this very call.
@@ -133,7 +146,7 @@ export function forgettingOfJournal(open: OpenJournal): void {
       const counts: number[] = [];
       let after: number | undefined = 0;
       while (after !== undefined) {
-        const forgotten = await journal.forget({ endedBefore: AT + 1, at: AT, after });
+        const forgotten = await forgetBy(journal, AT, after);
         counts.push(forgotten.renders);
         after = forgotten.next;
       }
@@ -142,6 +155,37 @@ export function forgettingOfJournal(open: OpenJournal): void {
       expect((await journal.listRenders({ filters: {}, limit: 9 })).renders).toEqual([]);
       expect(await allEvents(journal)).toEqual([]);
     });
+  });
+
+  it('forgets by the order of what happened, whatever the clock said', async () => {
+    const { journal, reopen } = await open();
+    const DAY = 86_400_000;
+    // The clock is a day ahead, then a day behind; the steady one runs on.
+    const ahead = await draw(journal, 'a', AT + DAY, { createdAt: AT + DAY, steadyAt: AT });
+    await journal.noteTime({ at: AT + 10 });
+    const behind = await draw(journal, 'b', AT - DAY, { createdAt: AT - DAY, steadyAt: AT + 20 });
+    await journal.noteTime({ at: AT + 30 });
+    expect(await journal.forget({ endedBefore: AT + 10, at: AT + 40 })).toEqual({ renders: 0 });
+    expect(await journal.forget({ endedBefore: AT + 25, at: AT + 40 })).toEqual({ renders: 1 });
+    expect(await isKnown(journal, ahead.id)).toBe(false);
+    const later = await reopen();
+    expect(await isKnown(later, behind.id)).toBe(true);
+    expect(await later.forget({ endedBefore: AT + 31, at: AT + 40 })).toEqual({ renders: 1 });
+    expect(await allEvents(later)).toEqual([]);
+  });
+
+  it('knows the newest time of which it has heard', async () => {
+    const { journal, reopen } = await open();
+    expect(await journal.latestTime({})).toBe(0);
+    await accept(journal, { steadyAt: AT + 5, inputs: [{ imageId: '1'.repeat(64), bytes: 5 }] });
+    expect(await journal.latestTime({})).toBe(AT + 5);
+    const key = { key: 'k', bodyHash: 'b' };
+    await journal.accept({ renders: [newRender({ steadyAt: AT + 6 })], idempotency: key, maxQueued: 10 });
+    expect(await journal.latestTime({})).toBe(AT + 6);
+    await draw(journal, 'a', AT + 7);
+    expect(await journal.latestTime({})).toBe(AT + 7);
+    await journal.noteTime({ at: AT + 8 });
+    expect(await (await reopen()).latestTime({})).toBe(AT + 8);
   });
 
   describe('a file that was given up', () => {

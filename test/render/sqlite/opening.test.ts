@@ -193,6 +193,31 @@ it('a journal of the fourth version is brought forward, with the prompts that co
   expect(await found('riverb')).toEqual(['r1']);
 });
 
+it('a journal of the sixth version is brought forward, with how old its renders are', async () => {
+  const dir = await temporaryDir();
+  const database = new DatabaseSync(join(dir, 'journal.db'));
+  database.exec(`${MIGRATIONS.slice(0, 6).join('')} PRAGMA user_version = 6`);
+  for (let index = 0; index < 10; index += 1) {
+    const at = AT + index * 10;
+    database.exec(`
+      INSERT INTO works (id, generator, status, priority, lane, spec, created_at)
+        VALUES ('w${index}', 'draw', 'failed', 0, 1, '{}', ${at});
+      INSERT INTO renders (id, owner, door, request_id, body_hash, work_id, status, generator, priority, timeout_ms, request,
+          ignored, created_at, finished_at)
+        VALUES ('r${index}', 'ann', 'rest', '"r${index}"', 'body', 'w${index}', 'failed', 'draw', 0, 1000,
+          '{"prompt":"a delta"}', '[]', ${at}, ${at + 1});
+      INSERT INTO events (at, type, owner, door, render_id, body) VALUES
+        (${at}, 'RenderQueued', 'ann', 'rest', 'r${index}', '{}'),
+        (${at + 1}, 'RenderFailed', 'ann', 'rest', 'r${index}', '{}')`);
+  }
+  database.close();
+  const { journal } = await openJournal(dir);
+  expect(await journal.latestTime({})).toBe(AT + 91);
+  expect(await journal.forget({ endedBefore: AT + 45, at: AT + 100 })).toEqual({ renders: 5 });
+  const { renders } = await journal.listRenders({ filters: {}, limit: 99 });
+  expect(renders.map(({ id }) => id)).toEqual(['r9', 'r8', 'r7', 'r6', 'r5']);
+});
+
 it('a journal of a newer version is refused and left as it is', async () => {
   const { journal, dir } = await openJournal();
   const { id } = await accept(journal);

@@ -76,6 +76,21 @@ describe('SQLite', () => {
     expect(plans().flat()).toEqual(['SCAN store_usage']);
   });
 
+  it('finds what is to be forgotten by its place, and the newest time by indexes', () => {
+    const { operations, plans } = open();
+    operations.accept({ renders: [newRender()], maxQueued: 10 });
+    operations.clearQueue({ error: CANCELLED, at: AT });
+    plans();
+    operations.noteTime({ at: AT });
+    operations.latestTime({});
+    expect(operations.forget({ endedBefore: AT + 1, at: AT })).toEqual({ renders: 1 });
+    const steps = plans().flat();
+    expect(steps).toContain('SEARCH events USING INDEX events_last (render_id=? AND rowid>?)');
+    expect(steps.filter((step) => /^SCAN (renders|events|images|inputs|idempotency_keys|times)\b/.test(step))).toEqual(
+      [],
+    );
+  });
+
   it('takes the matches of a search from the newest on, and sorts none', () => {
     const { operations, plans } = open();
     operations.accept({ renders: [newRender({ request: { prompt: 'the deltas' } })], maxQueued: 10 });
