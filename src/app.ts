@@ -20,6 +20,7 @@ import type { Clock } from './render/clock.ts';
 import { createSteadyTime, systemClock } from './render/clock.ts';
 import { createGeneratorStates } from './render/generator-states.ts';
 import { createHub } from './render/hub.ts';
+import { createLeftJobs } from './render/left-jobs.ts';
 import { createLinks } from './render/links.ts';
 import { createQueueTimeouts } from './render/queue-timeouts.ts';
 import { createRetention } from './render/retention.ts';
@@ -145,6 +146,8 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     onPassed: () => void timeouts.look(),
     ...{ journal, store, storage, images, notes, hub, clock, steadyNow, log },
   });
+  const leftJobs = createLeftJobs({ journal, hub, generators, clock, log });
+  parts.defer(leftJobs.stop);
   const inputs = createInputReader({
     images,
     store,
@@ -296,6 +299,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   await disks.start();
   await healthFile?.start();
   states.startAll();
+  leftJobs.start();
   log.info({ url: links.base, data_dir: config.data_dir, cache_dir: config.cache_dir }, 'the server is ready');
 
   const running = parts.move();

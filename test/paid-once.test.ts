@@ -83,6 +83,52 @@ describe('work at a provider', () => {
     expect(body).toMatchObject({ outcome: 'detached', render: { status: 'cancelled' } });
   });
 
+  it('that was cancelled, but goes on, is counted when its cost becomes known, also after a restart', async () => {
+    const { runware, launch } = await start();
+    const first = await launch();
+    runware.always('look', hang());
+    await first.call('POST', '/v1/renders', { ...small, request_id: 'one' });
+    await runware.received('look', 1);
+    const { body: cancel } = await first.call('POST', '/v1/renders/one/cancel', {});
+    expect(cancel).toMatchObject({ outcome: 'detached', render: { attempts: [{ outcome: 'detached' }] } });
+    expect(cancel.render.cost_usd).toBeUndefined();
+    await first.stop();
+
+    runware.always('look');
+    const second = await launch();
+    const events = await second.listen();
+    events.socket.send(JSON.stringify({ type: 'subscribe', since: 0 }));
+    const known = await events.until(({ type }) => type === 'CostKnown');
+    expect(known).toMatchObject({ request_id: 'one', generator: 'runware', attempt: 1, cost_usd: 0.0013 });
+    expect((await second.call('GET', '/v1/renders/one')).body).toMatchObject({ status: 'cancelled', cost_usd: 0.0013 });
+    const metrics = String((await second.call('GET', '/metrics')).body);
+    expect(metrics).toContain('image_server_upstream_cost_usd_total{generator="runware"} 0.0013');
+    expect(runware.submits).toBe(1);
+    await second.stop();
+
+    const looks = runware.count('look');
+    const third = await launch();
+    await third.stop();
+    expect(runware.count('look')).toBe(looks);
+  });
+
+  it('whose job waits for the next start says that it may go on when it is cancelled, and is counted', async () => {
+    const { runware, launch } = await start();
+    const first = await launch();
+    runware.always('look', hang());
+    await first.call('POST', '/v1/renders', { ...small, request_id: 'one' });
+    await runware.received('look', 1);
+    await first.call('POST', '/v1/queue/pause', {});
+    await first.stop();
+
+    runware.always('look');
+    const second = await launch();
+    const events = await second.listen();
+    const { body } = await second.call('POST', '/v1/renders/one/cancel', {});
+    expect(body).toMatchObject({ outcome: 'detached', render: { status: 'cancelled' } });
+    expect(await events.until(({ type }) => type === 'CostKnown')).toMatchObject({ cost_usd: 0.0013 });
+  }, 20_000);
+
   it('is collected after a restart, not submitted again', async () => {
     const { runware, launch } = await start();
     const first = await launch();

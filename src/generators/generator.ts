@@ -98,7 +98,7 @@ export interface GenerateHooks {
   onRemoteId(remoteId: string): Promise<void>;
   /** Says that the provider may go on, and bill, although `generate` is about to reject. */
   onDetached(): void;
-  /** Reports what this try costs, in USD: once at most, and after `generate` has ended if it is known only then. */
+  /** Reports what this try costs, in USD: once at most. What becomes known later, `costOf` tells. */
   onCost(usd: number): void;
 }
 
@@ -107,6 +107,9 @@ export interface GeneratorHealth {
   readonly state: GeneratorState;
   readonly reason?: string | undefined;
 }
+
+/** What is known of the cost of a job: USD, that it is `open` while the job goes on, or that nobody will learn it. */
+export type LeftCost = number | 'open' | 'unknown';
 
 /** A back end that makes images. `test/generators/conformance.ts` says what each one must do. */
 export interface ImageGenerator {
@@ -125,6 +128,11 @@ export interface ImageGenerator {
    */
   generate(work: Work, hooks: GenerateHooks): Promise<GeneratedImage[]>;
   health(): GeneratorHealth;
+  /**
+   * Asks once what a provider's job has cost that nobody waits for any more; `work` is without its input images. Only
+   * generators whose provider can tell have it. Throws `AppError`, `retryable` when the provider may tell later.
+   */
+  costOf?(work: Work, remoteId: string, signal: AbortSignal): Promise<LeftCost>;
   /** Stops what runs and frees everything; `generate` rejects afterwards. */
   close(): Promise<void>;
 }

@@ -16,7 +16,7 @@ export interface HookOptions {
   readonly clock: Clock;
 }
 
-/** Creates what a generator tells of a work while it draws, and later. */
+/** Creates what a generator tells of a work while it draws. */
 export function createHooks({ journal, endings, hub, clock }: HookOptions) {
   function report(work: RunningWork, { step, steps, etaMs }: DrawingProgress): void {
     work.progress = { step, steps };

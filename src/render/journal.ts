@@ -11,6 +11,7 @@ import type {
   Fallback,
   ImageRecord,
   InterruptedWork,
+  LeftJob,
   LoggedEvent,
   NewRender,
   QueueStats,
@@ -54,10 +55,19 @@ export interface JournalOperations {
   noteCost(call: { workId: string; attempt: number; costUsd: number; at: number }): void;
   /** What a generator's attempts have cost since then, in USD, as far as known. */
   spentSince(call: { generator: string; since: number }): number;
-  /** Ends one render before its work ends. `stoppedWork`: the work that nobody waits for any more, if so. */
+  /**
+   * Jobs that were left at the providers of these generators by attempts that ended since then, the newest first: of work
+   * that was given up, or that waited for another attempt to go on with them.
+   */
+  leftJobs(call: { generators: readonly string[]; since: number; limit: number }): readonly LeftJob[];
+  /**
+   * Ends one render before its work ends. `stoppedWork`: the work that nobody waits for any more, if so; `leftJob`:
+   * whether that waited to go on with a provider's job.
+   */
   settle(call: { renderId: string; status: 'failed' | 'cancelled'; error: PublicError; at: number }): {
     settled: boolean;
     stoppedWork?: string | undefined;
+    leftJob?: boolean;
   };
   /** Ends a work for all who still wait; nothing when it is not this attempt's any more. Its images are kept either way. */
   finish(call: {

@@ -184,6 +184,16 @@ export interface ClaimedWork {
   readonly failures: Readonly<Record<string, number>>;
 }
 
+/** A provider's job that nobody waits for any more, and whose cost is not known. */
+export interface LeftJob {
+  readonly workId: string;
+  /** The last one that had to do with it. */
+  readonly attempt: number;
+  readonly generator: string;
+  readonly remoteId: string;
+  readonly spec: WorkSpec;
+}
+
 /** How much of its time a render has used, in ms. */
 export interface SpentTime {
   readonly renderId: string;

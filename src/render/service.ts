@@ -81,9 +81,9 @@ export function createRenderService(options: RenderServiceOptions) {
     const { id: renderId } = await find(id, owner);
     const reason = new AppError('cancelled', 'The render was cancelled.');
     const call = { renderId, status: 'cancelled', error: reason.toPublic(), at: clock.now() } as const;
-    const { settled, stoppedWork } = await journal.settle(call);
+    const { settled, stoppedWork, leftJob = false } = await journal.settle(call);
     const stopped = stoppedWork === undefined ? 'stopped' : await runner.stop(stoppedWork, reason);
-    const outcome = stopped === 'detached' ? 'detached' : 'cancelled';
+    const outcome = leftJob || stopped === 'detached' ? 'detached' : 'cancelled';
     return { outcome: settled ? outcome : 'already_done', render: present(await find(renderId, owner)) };
   }
 

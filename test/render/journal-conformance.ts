@@ -5,6 +5,7 @@ import { callsOfJournal } from './journal-conformance/calls.ts';
 import { eventsOfJournal } from './journal-conformance/events.ts';
 import { fallbacksOfJournal } from './journal-conformance/fallbacks.ts';
 import { forgettingOfJournal } from './journal-conformance/forgetting.ts';
+import { leftJobsOfJournal } from './journal-conformance/left-jobs.ts';
 import { listsOfJournal } from './journal-conformance/lists.ts';
 import { operatorOfJournal } from './journal-conformance/operator.ts';
 import { queueOfJournal } from './journal-conformance/queue.ts';
@@ -35,6 +36,7 @@ export function journalConformance(name: string, open: OpenJournal): void {
     eventsOfJournal(open);
     racesOfJournal(open);
     recoveryOfJournal(open);
+    leftJobsOfJournal(open);
     retentionOfJournal(open);
     forgettingOfJournal(open);
     listsOfJournal(open);

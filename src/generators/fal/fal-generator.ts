@@ -11,11 +11,12 @@ import type {
   GeneratorModel,
   GeneratorSizes,
   ImageGenerator,
+  LeftCost,
   Work,
 } from '../generator.ts';
 import type { UpstreamHttp } from '../remote/http.ts';
 import { createImageReader } from '../remote/images.ts';
-import { runJob } from '../remote/job.ts';
+import { costOfLeft, runJob } from '../remote/job.ts';
 import { RemoteLife } from '../remote/life.ts';
 import { createInputSender } from './inputs.ts';
 import type { FalJobParts } from './job.ts';
@@ -66,11 +67,15 @@ export class FalAIGenerator implements ImageGenerator {
   async generate(work: Work, hooks: GenerateHooks): Promise<GeneratedImage[]> {
     const { clock, config } = this.#options;
     return await this.#life.run(hooks.signal, async (signal) => {
-      const { usual, byName } = this.#presets;
-      const preset = byName.get(work.model ?? '') ?? usual;
-      const job = createFalJob(work, preset, hooks, this.#parts);
-      const follow = (task: (closing: AbortSignal) => Promise<void>) => this.#life.follow(task);
-      return await runJob(job, { hooks, signal, clock, pollMs: config.fal.poll_s * 1000, follow });
+      const job = createFalJob(work, this.#presetOf(work), hooks, this.#parts);
+      return await runJob(job, { hooks, signal, clock, pollMs: config.fal.poll_s * 1000 });
+    });
+  }
+
+  async costOf(work: Work, remoteId: string, signal: AbortSignal): Promise<LeftCost> {
+    return await this.#life.run(signal, async (ending) => {
+      const job = createFalJob(work, this.#presetOf(work), { onCost: () => undefined }, this.#parts);
+      return await costOfLeft(job, remoteId, ending);
     });
   }
 
@@ -81,6 +86,11 @@ export class FalAIGenerator implements ImageGenerator {
   async close(): Promise<void> {
     await this.#life.close();
     this.#options.http.close();
+  }
+
+  #presetOf({ model = '' }: Work): FalPreset {
+    const { usual, byName } = this.#presets;
+    return byName.get(model) ?? usual;
   }
 }
 

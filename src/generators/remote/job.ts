@@ -1,6 +1,6 @@
 import { AppError, asAppError } from '../../errors.ts';
 import type { Clock } from '../../render/clock.ts';
-import type { GenerateHooks } from '../generator.ts';
+import type { GenerateHooks, LeftCost } from '../generator.ts';
 import { pause } from '../pause.ts';
 import { GRACE_MS, withGrace } from './grace.ts';
 import { readAgain } from './reads.ts';
@@ -32,14 +32,7 @@ export interface JobContext {
   readonly clock: Clock;
   /** Pause between two looks, in ms. */
   readonly pollMs: number;
-  /** Lets `task` go on after the call has ended, until the generator is closed. */
-  follow(task: (closing: AbortSignal) => Promise<void>): void;
 }
-
-const FOLLOW_POLL_MS = 5000;
-/** How often a job that nobody waits for is looked at: for an hour. */
-const FOLLOW_LOOKS = 720;
-const READ_TRIES = 5;
 
 /**
  * The recipe of every job: submit, have the id journalled, wait, collect. With `hooks.remoteId` it goes on with that
@@ -100,9 +93,7 @@ async function begin<P, R>(job: RemoteJob<P, R>, context: JobContext): Promise<s
 async function leave<P, R>(job: RemoteJob<P, R>, id: string, context: JobContext): Promise<void> {
   const { hooks, clock } = context;
   const stopped = hooks.signal.aborted && asAppError(hooks.signal.reason).code !== 'draining';
-  if (!stopped || (await cancelled(job, id, clock))) return;
-  hooks.onDetached();
-  context.follow((closing) => reportCost(job, id, { ...context, signal: closing }));
+  if (stopped && !(await cancelled(job, id, clock))) hooks.onDetached();
 }
 
 async function cancelled<P, R>(job: RemoteJob<P, R>, id: string, clock: Clock): Promise<boolean> {
@@ -119,21 +110,14 @@ async function cancelled<P, R>(job: RemoteJob<P, R>, id: string, clock: Clock): 
   }
 }
 
-/** Waits for the end of a job that nobody waits for, to learn what it has cost. */
-async function reportCost<P, R>(job: RemoteJob<P, R>, id: string, context: JobContext): Promise<void> {
-  const { hooks, clock, signal } = context;
+/** Looks once whether a job that nobody waits for is over, and then what it has cost. */
+export async function costOfLeft<P, R>(job: RemoteJob<P, R>, id: string, signal: AbortSignal): Promise<LeftCost> {
   try {
-    for (let looks = 0; looks < FOLLOW_LOOKS; looks += 1) {
-      const state = await readAgain(() => job.look(id, signal), { clock, signal, tries: READ_TRIES });
-      if (state === 'finished') {
-        const usd = await readAgain(() => job.costOf(id, signal), { clock, signal, tries: READ_TRIES });
-        if (usd !== undefined) hooks.onCost(usd);
-        return;
-      }
-      await pause(clock, FOLLOW_POLL_MS, signal);
-    }
+    if ((await job.look(id, signal)) !== 'finished') return 'open';
+    return (await job.costOf(id, signal)) ?? 'unknown';
   } catch (error) {
-    // The provider has failed, forgotten the job, or the server stops: then the cost never becomes known.
-    if (!(error instanceof AppError)) throw error;
+    if (!(error instanceof AppError) || error.code !== 'invalid_output') throw error;
+    // A proxy's or a hotspot's page, which passes.
+    throw new AppError('upstream_failed', error.message, { cause: error });
   }
 }

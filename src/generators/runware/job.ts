@@ -9,9 +9,6 @@ import { failureOf, meaningOf } from './failures.ts';
 import { PROVIDER } from './provider.ts';
 import type { Answer, TaskResult } from './wire.ts';
 
-/** How often a job that was never confirmed may be looked for before it counts as lost. */
-const LOOKS_FOR_UNSEEN = 5;
-
 /** Failures of a submit after which the work may be there all the same. */
 const UNCLEAR: ReadonlySet<string> = new Set(['outcome_unknown', 'invalid_output']);
 
@@ -20,11 +17,13 @@ export interface JobParts {
   readonly api: RunwareApi;
   readonly images: ImageReader;
   readonly work: Work;
-  readonly hooks: GenerateHooks;
+  readonly hooks: Pick<GenerateHooks, 'onRemoteId' | 'onCost'>;
   /** The tasks of the work, under these ids. Throws `invalid_request`. */
   tasks(ids: readonly string[]): readonly object[];
   /** An id for a task. */
   newId(): string;
+  /** How often the work may be looked for, and not be found, before it counts as lost. */
+  readonly looksForUnseen: number;
   /** USD for an image whose result states no cost. */
   readonly pricePerImage: number | undefined;
 }
@@ -48,7 +47,7 @@ export function createRunwareJob(parts: JobParts): RemoteJob<Submission, JobImag
     const lost = last.errors.some(({ code }) => meaningOf(code) === 'lost');
     if (lost || known.length < ids.length) {
       unseen += 1;
-      if (unseen >= LOOKS_FOR_UNSEEN) throw unknownOutcome(PROVIDER);
+      if (unseen >= parts.looksForUnseen) throw unknownOutcome(PROVIDER);
       return 'queued';
     }
     unseen = 0;

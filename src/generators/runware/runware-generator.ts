@@ -12,19 +12,24 @@ import type {
   GeneratorModel,
   GeneratorSizes,
   ImageGenerator,
+  LeftCost,
   Work,
 } from '../generator.ts';
 import { submitting } from '../remote/failures.ts';
 import type { UpstreamHttp } from '../remote/http.ts';
 import type { ImageReader } from '../remote/images.ts';
 import { createImageReader } from '../remote/images.ts';
-import { runJob } from '../remote/job.ts';
+import { costOfLeft, runJob } from '../remote/job.ts';
 import { RemoteLife } from '../remote/life.ts';
 import type { RunwareApi } from './api.ts';
 import { createRunwareApi } from './api.ts';
+import type { JobParts } from './job.ts';
 import { createRunwareJob } from './job.ts';
 import { PROVIDER } from './provider.ts';
 import { tasksOf } from './task.ts';
+
+/** How often a job that was never confirmed may be looked for before it counts as lost. */
+const LOOKS_FOR_UNSEEN = 5;
 
 /** What the generator is built from. */
 export interface RunwareOptions {
@@ -74,6 +79,13 @@ export class RunwareGenerator implements ImageGenerator {
     });
   }
 
+  async costOf(work: Work, remoteId: string, signal: AbortSignal): Promise<LeftCost> {
+    return await this.#life.run(signal, async (ending) => {
+      const untold = { onRemoteId: async () => undefined, onCost: () => undefined };
+      return await costOfLeft(this.#jobOf(work, untold, 1), remoteId, ending);
+    });
+  }
+
   health(): GeneratorHealth {
     return this.#life.health;
   }
@@ -85,20 +97,23 @@ export class RunwareGenerator implements ImageGenerator {
 
   async #run(work: Work, hooks: GenerateHooks, signal: AbortSignal): Promise<readonly Uint8Array[]> {
     const { config, clock } = this.#options;
+    const job = this.#jobOf(work, hooks, LOOKS_FOR_UNSEEN);
+    return await submitting(config.resubmit_unknown, () =>
+      runJob(job, { hooks, signal, clock, pollMs: config.poll_s * 1000 }),
+    );
+  }
+
+  #jobOf(work: Work, hooks: JobParts['hooks'], looksForUnseen: number) {
+    const { config } = this.#options;
     const model = config.models.find((name) => name === work.model) ?? config.model;
-    const job = createRunwareJob({
+    return createRunwareJob({
+      ...{ work, hooks, looksForUnseen },
       api: this.#api,
       images: this.#images,
-      work,
-      hooks,
       tasks: (ids) => tasksOf(work, ids, { ...config, model }),
       newId: randomUUID,
       pricePerImage: config.prices[model]?.per_image,
     });
-    const follow = (task: (closing: AbortSignal) => Promise<void>) => this.#life.follow(task);
-    return await submitting(config.resubmit_unknown, () =>
-      runJob(job, { hooks, signal, clock, pollMs: config.poll_s * 1000, follow }),
-    );
   }
 }
 

@@ -1,13 +1,13 @@
 import type { JournalOperations } from '../journal.ts';
-import type { AttemptRecord } from '../records.ts';
+import type { AttemptRecord, LeftJob } from '../records.ts';
 import type { JournalContext } from './context.ts';
-import { readAttempt } from './rows.ts';
+import { readAttempt, readLeftJob } from './rows.ts';
 
 /** What attempts leave at providers: jobs and bills. */
 export function createCosts(
   context: JournalContext,
-): Pick<JournalOperations, 'noteRemoteId' | 'noteCost' | 'spentSince'> {
-  const { run, one, log, firstRenderOf } = context;
+): Pick<JournalOperations, 'noteRemoteId' | 'noteCost' | 'spentSince' | 'leftJobs'> {
+  const { run, one, all, log, firstRenderOf } = context;
 
   /** A job that several attempts have asked after is paid once: the first one that told its cost has it. */
   function isPaid(workId: string, { attempt, remoteId }: AttemptRecord): boolean {
@@ -49,6 +49,20 @@ export function createCosts(
         { generator, since },
       );
       return Number(row?.usd);
+    },
+
+    leftJobs({ generators, since, limit }): LeftJob[] {
+      return all(
+        `SELECT attempts.*, spec FROM attempts INDEXED BY attempts_left JOIN works ON works.id = work_id
+         WHERE remote_id IS NOT NULL AND cost_usd IS NULL AND outcome IN ('detached', 'crashed', 'released')
+           AND ended_at >= $since AND attempts.generator IN (SELECT value FROM json_each($generators))
+           AND works.status NOT IN ('queued', 'running')
+           AND NOT EXISTS (SELECT 1 FROM attempts AS other
+             WHERE other.work_id = attempts.work_id AND other.remote_id = attempts.remote_id
+               AND (other.cost_usd IS NOT NULL OR other.attempt > attempts.attempt))
+         ORDER BY ended_at DESC LIMIT $limit`,
+        { generators: JSON.stringify(generators), since, limit },
+      ).map(readLeftJob);
     },
   };
 }

@@ -117,6 +117,7 @@ export async function openSqliteJournal({ dir, onFatal, onRestored }: SqliteJour
     noteRemoteId: call('noteRemoteId'),
     noteCost: call('noteCost'),
     spentSince: call('spentSince'),
+    leftJobs: call('leftJobs'),
     settle: call('settle'),
     finish: call('finish'),
     endAttempt: call('endAttempt'),

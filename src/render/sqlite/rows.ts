@@ -4,7 +4,15 @@ import type { NewEvent } from '../../messages/events.ts';
 import { eventBodies } from '../../messages/events.ts';
 import { attemptOutcome, imageFormat, publicError, renderStatus, timings } from '../../messages/outputs.ts';
 import type { AcceptedRequest } from '../../messages/render.ts';
-import type { AttemptRecord, ImageRecord, LoggedEvent, RenderImage, RenderRecord, WorkSpec } from '../records.ts';
+import type {
+  AttemptRecord,
+  ImageRecord,
+  LeftJob,
+  LoggedEvent,
+  RenderImage,
+  RenderRecord,
+  WorkSpec,
+} from '../records.ts';
 
 /** A row as the database gives it. */
 export type Row = Record<string, SQLOutputValue>;
@@ -166,6 +174,16 @@ const workRow = z.object({
 /** A row of `works`. */
 export function readWork(row: Row): z.infer<typeof workRow> {
   return workRow.parse(row);
+}
+
+const leftJobRow = attemptRow
+  .pick({ attempt: true, generator: true })
+  .extend({ work_id: z.string(), remote_id: z.string(), spec: json(storedSpec) });
+
+/** A row of `attempts` joined with its work. */
+export function readLeftJob(row: Row): LeftJob {
+  const { work_id, remote_id, ...same } = leftJobRow.parse(row);
+  return { ...same, workId: work_id, remoteId: remote_id };
 }
 
 const eventRow = z.object({

@@ -276,4 +276,9 @@ export const MIGRATIONS: readonly string[] = [
   INSERT OR REPLACE INTO times SELECT events.at, renders.ord, events.seq
     FROM picked JOIN events USING (seq) JOIN renders ON renders.id = events.render_id;
   `,
+  `
+  -- Jobs of providers whose costs are not known although their attempts are over.
+  CREATE INDEX attempts_left ON attempts (ended_at)
+    WHERE remote_id IS NOT NULL AND cost_usd IS NULL AND outcome IN ('detached', 'crashed', 'released');
+  `,
 ];

@@ -13,7 +13,7 @@ type WorkOperations = Pick<
 
 /** How work is taken, done, given up and handed on. */
 export function createWorkOperations(context: JournalContext): WorkOperations {
-  const { run, one, all, change, renderOf, waitersOf, leave, closeAttempt } = context;
+  const { run, one, all, change, renderOf, workOf, waitersOf, leave, closeAttempt } = context;
 
   function openAttempt({ id: workId, attempts: attempt, generator, spec }: StoredWork, at: number, job?: string): void {
     run(
@@ -39,6 +39,11 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
       { workId, attempt },
     );
     return typeof row?.remote_id === 'string' ? row.remote_id : undefined;
+  }
+
+  function waitsForJob(workId: string): boolean {
+    const work = workOf(workId);
+    return work !== undefined && remoteIdOf(workId, work.attempts) !== undefined;
   }
 
   function failuresOf(workId: string): Record<string, number> {
@@ -165,7 +170,9 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
       if (render === undefined) return { settled: false };
       const setter = status === 'failed' ? fail : cancel;
       if (!change(render, setter(render, error, at))) return { settled: false };
-      return { settled: true, stoppedWork: leave(render.workId) };
+      const stoppedWork = leave(render.workId);
+      const leftJob = stoppedWork !== undefined && waitsForJob(stoppedWork);
+      return { settled: true, stoppedWork, ...(leftJob ? { leftJob } : {}) };
     },
 
     finish({ workId, attempt, result, ranMs, at, steadyAt = at }) {

@@ -332,6 +332,78 @@ describe('the images of a job', () => {
   });
 });
 
+describe('the cost of a job that was left at fal.ai', () => {
+  const signal = new AbortController().signal;
+
+  /** A job that nobody waits for, at the end of its submit. */
+  async function left() {
+    const { server, generator } = await start();
+    server.hold();
+    const stop = new AbortController();
+    const run = startRun(generator, makeWork({ ...SMALL, numImages: 2 }), { stop });
+    await server.received('status', 1);
+    stop.abort(new AppError('draining', 'The server is stopping.'));
+    await expect(run.images).rejects.toMatchObject({ code: 'draining' });
+    const [remoteId = ''] = run.remoteIds;
+    const later = falGenerator(server, { clock, changes: PRICED });
+    await later.start();
+    const costOf = () => later.costOf(makeWork({ ...SMALL, numImages: 2 }), remoteId, signal);
+    return { server, later, costOf };
+  }
+
+  it('is open while the job goes on, then what its images cost, and nothing is downloaded', async () => {
+    const { server, costOf } = await left();
+    expect(await costOf()).toBe('open');
+    server.letGo();
+    while ((await costOf()) === 'open') await clock.advance(1);
+    expect(await costOf()).toBe(0.5);
+    expect([server.count('submit'), server.count('file')]).toEqual([1, 0]);
+  });
+
+  it('is nothing when the job has failed or was cancelled, which is not billed', async () => {
+    const { server, costOf } = await left();
+    for (const job of server.jobs.values()) Object.assign(job, { status: 'COMPLETED', cancelled: true });
+    expect(await costOf()).toBe(0);
+  });
+
+  it('is unknown without a price', async () => {
+    const { server } = await left();
+    server.letGo();
+    const unpriced = falGenerator(server, { clock, changes: { fal: { prices: {} } } });
+    await unpriced.start();
+    const [job] = server.jobs.values();
+    Object.assign(job ?? {}, { status: 'COMPLETED' });
+    expect(await unpriced.costOf(makeWork(SMALL), `${job?.endpoint}#${job?.id}`, signal)).toBe('unknown');
+  });
+
+  it.each<[string, Behaviour]>([
+    ['is away', reset()],
+    ['has trouble', failing(503)],
+    ['is hidden by a hotspot’s page', html(200)],
+    ['takes no more requests', rateLimited('7')],
+  ])('may be asked for again when fal.ai %s', async (_name, behaviour) => {
+    const { server, costOf } = await left();
+    server.plan('status', behaviour);
+    await expect(costOf()).rejects.toMatchObject({ retryable: true });
+  });
+
+  it('never becomes known when fal.ai has forgotten the job', async () => {
+    const { later } = await left();
+    const asked = later.costOf(makeWork(SMALL), 'fal-ai/flux/schnell#11111111-2222', signal);
+    await expect(asked).rejects.toMatchObject({ code: 'result_expired', retryable: false });
+  });
+
+  it('is not waited for by a generator that is closed', async () => {
+    const { server, later, costOf } = await left();
+    server.plan('status', hang());
+    const asked = costOf();
+    asked.catch(() => undefined);
+    await server.received('status', 2);
+    await later.close();
+    await expect(asked).rejects.toMatchObject({ code: 'generator_unavailable' });
+  });
+});
+
 describe('work at fal.ai that is stopped', () => {
   const reason = new AppError('cancelled', 'Nobody waits.');
 
@@ -360,17 +432,13 @@ describe('work at fal.ai that is stopped', () => {
     expect(run.costs).toEqual([]);
   });
 
-  it('is detached when the runner goes on, and its cost is told when it becomes known', async () => {
+  it('is detached when the runner goes on, and nothing follows it by itself', async () => {
     const { server, run } = await stopped({ looks: { queued: 0, running: 9 }, cooperative: false });
     await expect(run.images).rejects.toBe(reason);
     expect(run.detached).toBe(true);
-    expect(run.costs).toEqual([]);
-    server.letGo();
-    while (run.costs.length === 0) await clock.advance(5000);
-    expect(run.costs).toEqual([0.25]);
-    expect(server.count('submit')).toBe(1);
+    const { length } = server.requests;
     await clock.advance(3_600_000);
-    expect(clock.pending).toBe(0);
+    expect([run.costs, server.requests.length, clock.pending]).toEqual([[], length, 0]);
   });
 
   it.each<[string, Behaviour]>([

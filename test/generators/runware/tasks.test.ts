@@ -136,13 +136,22 @@ describe('the cost of a task', () => {
     expect(free.costs).toEqual([]);
   });
 
-  it('of work that was cancelled is reported when it becomes known', async () => {
+  it('of work that was cancelled can be asked for until it is known', async () => {
     const { server, generator } = await startRunware({ server: { looks: 2 } });
+    const work = makeWork({ ...square, numImages: 2 });
     const stop = new AbortController();
-    const run = startRun(generator, makeWork(square), { stop, reactions: { onProgress: () => stop.abort('enough') } });
+    const run = startRun(generator, work, { stop, reactions: { onProgress: () => stop.abort('enough') } });
     await expect(run.images).rejects.toBe('enough');
     expect([run.detached, run.costs]).toEqual([true, []]);
-    await run.firstCost;
-    expect([server.submits, run.costs]).toEqual([1, [0.0013]]);
+    const costOf = () => generator.costOf(work, run.remoteIds.at(-1) ?? '', new AbortController().signal);
+    expect([await costOf(), await costOf(), await costOf()]).toEqual(['open', 'open', expect.closeTo(0.0026, 9)]);
+    expect([server.submits, server.count('file')]).toEqual([1, 0]);
+  });
+
+  it('of work that Runware has forgotten, or never taken, never becomes known', async () => {
+    const { generator } = await startRunware();
+    const id = '0b1fc1a1-3a1e-4c1e-8a51-6f1f6a5d0c11';
+    const asked = generator.costOf(makeWork(square), id, new AbortController().signal);
+    await expect(asked).rejects.toMatchObject({ code: 'outcome_unknown', retryable: false });
   });
 });

@@ -117,6 +117,7 @@ describe('SQLite', () => {
     operations.queueStats({});
     operations.findShared({ cacheKey: 'ab' });
     operations.recover({ crashAttempts: 2, generators: ['draw'], ...now });
+    operations.leftJobs({ generators: ['draw'], since: 0, limit: 9 });
     const asked = plans();
     expect(asked.length).toBeGreaterThan(20);
     expect(asked.flat().filter((step) => EVERYTHING.test(step) || step === 'SCAN works')).toEqual([]);
