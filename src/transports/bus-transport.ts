@@ -85,7 +85,11 @@ export function createBusTransport(options: BusTransportOptions): BusTransport {
   let failedReads = 0;
   let reading: Promise<unknown> = Promise.resolve();
   // From the beginning: a render of before may end while the server starts.
-  const unsubscribe = renders.subscribe(door.publish);
+  let early: LoggedEvent[] | undefined = [];
+  const unsubscribe = renders.subscribe((logged) => {
+    if (early === undefined) door.publish(logged);
+    else early.push(logged);
+  });
   const stopped = new AbortController();
   let closing: Promise<void> | undefined;
 
@@ -101,6 +105,16 @@ export function createBusTransport(options: BusTransportOptions): BusTransport {
         failedReads -= 1;
       }
     }
+  }
+
+  /** What the last process may not have said, and what has happened since: in order, and nothing twice. */
+  async function tellWhatWas(): Promise<void> {
+    const recent = (await options.recentEvents?.(layout.replay.maxAgeMs)) ?? [];
+    const told = recent.at(-1)?.event.seq ?? 0;
+    const since = early?.filter(({ event }) => event.seq > told) ?? [];
+    early = undefined;
+    for (const logged of [...recent, ...since]) door.publish(logged);
+    await door.settled();
   }
 
   async function stopReceiving(): Promise<void> {
@@ -131,8 +145,7 @@ export function createBusTransport(options: BusTransportOptions): BusTransport {
   return {
     async start() {
       // Before a core can ask: these are answers to one of before.
-      for (const logged of (await options.recentEvents?.(layout.replay.maxAgeMs)) ?? []) door.publish(logged);
-      await door.settled();
+      await tellWhatWas();
       try {
         await layout.open();
       } catch (error) {

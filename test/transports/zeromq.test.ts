@@ -553,3 +553,24 @@ test('what the last process may not have sent is sent at the start', async () =>
   expect(await peer.next(({ request_id }) => request_id === 'new')).toMatchObject({ type: 'ImageReady' });
   expect(asked).toBe(10_000);
 });
+
+test('what ends while the server starts is told once, and after what the last process had to say', async () => {
+  const peer = await startPeer();
+  const renderer = scriptedRenderer();
+  const of = (id: string) => ({ ...imageEvent(id), biome: id });
+  const before = renderer.emit(of('before'));
+  await startTransport(
+    peer,
+    renderer,
+    {},
+    {
+      recentEvents: async () => {
+        const crashed = renderer.emit(of('crashed'));
+        renderer.emit(of('meanwhile'));
+        return [before, crashed];
+      },
+    },
+  );
+  await peer.answerTo('meanwhile');
+  expect(peer.received.map(({ request_id }) => request_id)).toEqual(['before', 'crashed', 'meanwhile']);
+});
