@@ -16,11 +16,13 @@ const REQUEST = `## RenderRequest, from the core
 The first versions' \`depth_map_png\` (bare base64) is read as \`depth_map\`.
 
 Fields marked *own* are Experimance's: a value there that cannot be read is an \`Alert\`. The others are ours: a bad value is
-left out, and named in the render's \`ignored\`.`;
+left out, and named in the render's \`ignored\`. So it is with \`era\` and \`biome\` where the project is not \`experimance\`, and
+with \`strength\` where it is not \`fire\`: there they are somebody else's.`;
 
 /** How the tolerant schema reads a field, beyond what its schema says. */
 const READING: Readonly<Record<Coercion, string>> = {
   none: '',
+  text: '`""` counts as absent',
   integer: '`"512"`, `512.0` and `true` are whole numbers',
   side: '`"512"` is 512; too small or too large a value becomes the nearest that can be',
   seed: '`"512"` is 512; taken modulo 2^32',

@@ -57,6 +57,7 @@ interface Value {
 
 const BY_COERCION: Record<(typeof renderRequestFields)[FlagField]['coercion'], Value> = {
   none: { value: 'text' },
+  text: { value: 'text' },
   integer: { value: 'number' },
   side: { value: 'number' },
   seed: { value: 'number' },
@@ -104,6 +105,7 @@ async function toValue(field: FlagField, given: unknown, cwd: string): Promise<u
   if (repeated !== undefined) return repeated(z.array(z.string()).parse(given));
   switch (renderRequestFields[field].coercion) {
     case 'none':
+    case 'text':
     case 'boolean':
       return given;
     case 'source':

@@ -74,7 +74,7 @@ function text(min: number, max: number) {
 }
 
 /** How the bus reads a field: Python's pydantic turns `"512"`, `512.0` and `true` into 512, so we do too. */
-export type Coercion = 'none' | 'integer' | 'side' | 'seed' | 'number' | 'fraction' | 'boolean' | 'source';
+export type Coercion = 'none' | 'text' | 'integer' | 'side' | 'seed' | 'number' | 'fraction' | 'boolean' | 'source';
 
 interface Field {
   /** The value that REST accepts. */
@@ -109,7 +109,10 @@ export const renderRequestFields = {
       .describe('What to draw'),
   ),
   negative_prompt: experimance(text(0, 10_000).describe('What to avoid')),
-  generator: experimance(text(1, 128).describe('Which generator renders, or `generator/model`; see /v1/generators')),
+  generator: experimance(
+    text(1, 128).describe('Which generator renders, or `generator/model`; see /v1/generators'),
+    'text',
+  ),
   width: experimance(side.describe('Pixels'), 'side'),
   height: experimance(side.describe('Pixels'), 'side'),
   seed: experimance(integer(0, MAX_SEED).describe('Random when absent; the result states it'), 'seed'),
@@ -120,7 +123,7 @@ export const renderRequestFields = {
     number(0, 1).describe('How far to leave the reference image: 0 keeps it, 1 ignores it'),
     'fraction',
   ),
-  style: experimance(text(1, 200).describe('A style that the generator knows')),
+  style: experimance(text(1, 200).describe('A style that the generator knows'), 'text'),
   loras: field(
     z
       .array(
@@ -133,8 +136,8 @@ export const renderRequestFields = {
   reference_image: experimance(imageSource.describe('Starting image for image-to-image'), 'source'),
   depth_map: experimance(imageSource.describe('Depth map for ControlNet, brighter is nearer'), 'source'),
   mask: field(imageSource.describe('Where to in-paint: white is drawn anew'), 'source'),
-  era: experimance(text(1, 64).describe('Era of the scene, one of the project’s')),
-  biome: experimance(text(1, 64).describe('Biome of the scene, one of the project’s')),
+  era: experimance(text(1, 64).describe('Era of the scene, one of the project’s'), 'text'),
+  biome: experimance(text(1, 64).describe('Biome of the scene, one of the project’s'), 'text'),
   output_format: field(imageFormat.describe('Default png; on the bus as configured')),
   quality: field(integer(1, 100).describe('Quality of a lossy format. Default: jpeg 90, webp 88, avif 65'), 'integer'),
   priority: field(integer(-10, 10).describe('Higher first; equal ones in order of arrival. Default 0'), 'integer'),

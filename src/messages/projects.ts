@@ -1,3 +1,5 @@
+import type { RenderRequestField } from './fields.ts';
+
 /** Experimance's eras, in their order in time. */
 export const ERAS = [
   'wilderness',
@@ -37,13 +39,15 @@ export interface ProjectRules {
   readonly biomes?: readonly string[];
   /** Whether a request on the bus must name both: the project's core discards an answer without them. */
   readonly placeRequired: boolean;
+  /** Fields of other projects: its own server knows nothing of them, and ignores whatever they hold. */
+  readonly foreign: readonly RenderRequestField[];
 }
 
 /** The projects whose messages the bus knows. */
 export const PROJECTS = {
-  experimance: { eras: ERAS, biomes: BIOMES, placeRequired: true },
-  fire: { placeRequired: false },
-  base: { placeRequired: false },
+  experimance: { eras: ERAS, biomes: BIOMES, placeRequired: true, foreign: ['strength'] },
+  fire: { placeRequired: false, foreign: ['era', 'biome'] },
+  base: { placeRequired: false, foreign: ['era', 'biome', 'strength'] },
 } as const satisfies Record<string, ProjectRules>;
 
 /** Name of a project. */

@@ -48,20 +48,22 @@ export interface TolerantRequest {
 
 /**
  * `value` as the bus reads it: Python-like conversions, sizes clamped, bad values in fields that Experimance does not
- * know dropped. Throws `invalid_request` for what Experimance's own server would refuse too.
+ * know dropped; `foreign`: those that the project does not know. Throws `invalid_request` for what Experimance's own
+ * server would refuse too.
  */
-export function parseTolerantRequest(value: unknown): TolerantRequest {
+export function parseTolerantRequest(value: unknown, foreign: readonly RenderRequestField[] = []): TolerantRequest {
   const message = withDepthMapOfOldMessages(value);
   const first = tolerantRenderRequest.safeParse(message);
   if (first.success) return { request: withoutNulls(first.data), ignored: [] };
 
   const bad = new Set(first.error.issues.map((issue) => String(issue.path[0] ?? '')));
-  const ours = fieldNames.filter((name) => bad.has(name) && !renderRequestFields[name].experimance);
-  if (typeof message !== 'object' || message === null || ours.length < bad.size) {
+  const isKnownThere = (name: RenderRequestField) => renderRequestFields[name].experimance && !foreign.includes(name);
+  const ignored = fieldNames.filter((name) => bad.has(name) && !isKnownThere(name));
+  if (typeof message !== 'object' || message === null || ignored.length < bad.size) {
     throw invalidRequest(toFieldIssues(first.error.issues));
   }
   const kept = Object.fromEntries(Object.entries(message).filter(([name]) => !bad.has(name)));
-  return { request: withoutNulls(tolerantRenderRequest.parse(kept)), ignored: ours };
+  return { request: withoutNulls(tolerantRenderRequest.parse(kept)), ignored };
 }
 
 /** zod's issues as ours: dotted paths, and unknown keys named one by one. */
@@ -112,6 +114,8 @@ function busSchema(name: RenderRequestField): z.ZodType {
 function coerce(value: unknown, coercion: Coercion): unknown {
   if (value === null || value === undefined) return value;
   switch (coercion) {
+    case 'text':
+      return value === '' ? null : value;
     case 'integer':
     case 'number':
       return toNumber(value);

@@ -3,6 +3,7 @@ import type { AppError } from '../errors.ts';
 import { asAppError } from '../errors.ts';
 import type { BusImageReady, Place } from '../messages/bus.ts';
 import type { ImageFormat } from '../messages/fields.ts';
+import type { ProjectRules } from '../messages/projects.ts';
 import type { RenderRequest } from '../messages/render-request.ts';
 import type { Logger } from '../render/logger.ts';
 import type { Caller, LoggedEvent } from '../render/records.ts';
@@ -56,8 +57,7 @@ export interface BusDoor {
 /** Options of `createBusDoor`. */
 export interface BusDoorOptions {
   readonly config: Pick<Config['bus'], 'mirror' | 'drop_stale' | 'image_transport'>;
-  /** Whether the project's core discards images that name no place. */
-  readonly placeRequired: boolean;
+  readonly rules: Pick<ProjectRules, 'placeRequired' | 'foreign'>;
   readonly renders: BusRenderer;
   readonly paths: BusPaths;
   readonly exits: BusExits;
@@ -71,12 +71,12 @@ const MAX_TYPES = 64;
 
 /** The door between the bus's messages and the core. */
 export function createBusDoor(options: BusDoorOptions): BusDoor {
-  const { config, renders, paths, exits, log, count } = options;
+  const { config, rules, renders, paths, exits, log, count } = options;
   const seenTypes = new Set<string>();
   let settled: Promise<void> = Promise.resolve();
 
   async function take(frames: readonly Buffer[], framing: Framing): Promise<void> {
-    const input = readBusMessage(frames, framing);
+    const input = readBusMessage(frames, framing, rules.foreign);
     try {
       if (input.kind === 'request') await submit(input);
       else if (input.kind === 'place') await moveTo(input);
@@ -141,7 +141,8 @@ export function createBusDoor(options: BusDoorOptions): BusDoor {
   }
 
   function publishImage(image: BusImageReady): void {
-    if (options.placeRequired && (image.era === undefined || image.biome === undefined)) {
+    // The project's core would discard it.
+    if (rules.placeRequired && (image.era === undefined || image.biome === undefined)) {
       count({ direction: 'out', type: image.type, outcome: 'unplaced' });
       return;
     }

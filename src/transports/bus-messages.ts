@@ -1,6 +1,7 @@
 import { AppError, asAppError } from '../errors.ts';
 import type { Alert, BusImageReady, Place } from '../messages/bus.ts';
 import { busImageReady, spaceTimeUpdate } from '../messages/bus.ts';
+import type { RenderRequestField } from '../messages/fields.ts';
 import type { TolerantRequest } from '../messages/render-request.ts';
 import { invalidRequest, parseTolerantRequest } from '../messages/render-request.ts';
 import type { LoggedEvent } from '../render/records.ts';
@@ -46,8 +47,15 @@ const ANSWERS = ['ImageReady', 'AudioReady', 'Alert', 'Heartbeat'];
 /** Topics of render requests; Experimance's first version wrote the second under Python 3.11. */
 const REQUEST_TOPICS = ['RenderRequest', 'MessageType.RENDER_REQUEST'];
 
-/** What a message of the given frames says. Whatever they hold, the answer is a value: it never throws. */
-export function readBusMessage(frames: readonly Buffer[], framing: Framing): BusInput {
+/**
+ * What a message of the given frames says; `foreign` are the fields that the project does not know. Whatever the frames
+ * hold, the answer is a value: it never throws.
+ */
+export function readBusMessage(
+  frames: readonly Buffer[],
+  framing: Framing,
+  foreign: readonly RenderRequestField[] = [],
+): BusInput {
   const direct = framing === 'direct';
   let message: unknown;
   let topic: string | undefined;
@@ -61,7 +69,7 @@ export function readBusMessage(frames: readonly Buffer[], framing: Framing): Bus
     const fields = requestFields(message);
     const requestId = namedRequestId(fields);
     if (requestId === null) throw invalidRequest([{ path: 'request_id', message: 'must be text that is not empty' }]);
-    return { kind: 'request', type: 'RenderRequest', requestId, ...parseTolerantRequest(fields) };
+    return { kind: 'request', type: 'RenderRequest', requestId, ...parseTolerantRequest(fields, foreign) };
   } catch (error) {
     const said = isObject(message) ? message.type : undefined;
     const unsupported = asAppError(error).code === 'unsupported_message' ? shownType(said) : undefined;

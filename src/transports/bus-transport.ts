@@ -72,7 +72,7 @@ export function createBusTransport(options: BusTransportOptions): BusTransport {
   const exits = createBusExits({ config, put: outbox.put, published: alerts, log, count });
   const door = createBusDoor({
     config,
-    placeRequired: PROJECTS[config.project].placeRequired,
+    rules: PROJECTS[config.project],
     renders,
     paths: createBusPaths(config.path_map),
     exits,

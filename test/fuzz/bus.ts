@@ -3,6 +3,7 @@
 // within its schema, and none may stop the next.
 import { parseArgs } from 'node:util';
 import { alert, busImageReady } from '../../src/messages/bus.ts';
+import { PROJECTS } from '../../src/messages/projects.ts';
 import type { LoggedEvent } from '../../src/render/records.ts';
 import type { BusCount } from '../../src/transports/bus-door.ts';
 import { createBusDoor } from '../../src/transports/bus-door.ts';
@@ -22,7 +23,7 @@ const outcomes = new Map<string, number>();
 const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: fail };
 const door = createBusDoor({
   config: { mirror: false, drop_stale: true, image_transport: 'file_uri' },
-  placeRequired: true,
+  rules: PROJECTS.experimance,
   renders: {
     async submit({ request }) {
       return { kind: 'accepted', replay: [imageOf(request)] };

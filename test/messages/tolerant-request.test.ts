@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../src/errors.ts';
 import { renderRequestFields } from '../../src/messages/fields.ts';
+import { PROJECTS } from '../../src/messages/projects.ts';
 import type { TolerantRequest } from '../../src/messages/render-request.ts';
 import { parseTolerantRequest, strictRenderRequest } from '../../src/messages/render-request.ts';
 
@@ -72,14 +73,14 @@ describe('the tolerant request', () => {
     const bad = {
       prompt: ' ',
       negative_prompt: 7,
-      generator: '',
+      generator: 5,
       width: 'wide',
       height: 512.5,
       seed: {},
       strength: 'strong',
       style: [],
       era: 7,
-      biome: '',
+      biome: [],
       reference_image: 'a',
       depth_map: [1],
       clear_queue: 'maybe',
@@ -90,6 +91,28 @@ describe('the tolerant request', () => {
       expect(issues.map(({ path }) => path.split('.')[0])).toContain(name);
       expect(message).toContain(name);
     }
+  });
+
+  it('takes empty text for absent where it can mean nothing else', () => {
+    const empty = { generator: '', style: '', era: '', biome: '' };
+    expect(parse(empty)).toEqual({ request: { prompt }, ignored: [] });
+    expect(parse({ negative_prompt: '' }).request).toEqual({ prompt, negative_prompt: '' });
+    expect(refusal({ prompt: '' }).issues[0]?.path).toBe('prompt');
+  });
+
+  it('drops bad values in the fields that the project does not have, and keeps good ones', () => {
+    const { foreign } = PROJECTS.fire;
+    const place = { era: 7, biome: 'x'.repeat(65) };
+    expect(parseTolerantRequest({ prompt, ...place }, foreign)).toEqual({
+      request: { prompt },
+      ignored: ['era', 'biome'],
+    });
+    expect(parseTolerantRequest({ prompt, era: 'dusk' }, foreign).request).toEqual({ prompt, era: 'dusk' });
+    expect(refusal({ prompt, ...place }).issues.map(({ path }) => path)).toEqual(['era', 'biome']);
+    expect(() => parseTolerantRequest({ prompt, strength: 'strong' }, foreign)).toThrow('strength');
+    expect(parseTolerantRequest({ prompt, strength: 'strong' }, PROJECTS.experimance.foreign).ignored).toEqual([
+      'strength',
+    ]);
   });
 
   it('drops bad values in the fields that are ours alone, and says so', () => {
