@@ -18,6 +18,9 @@ export const STORAGE_RETRY_MS = 1000;
 /** How often is tried what fails for another reason than the storage; each pause is twice as long as the last one. */
 const ODD_TRIES = 5;
 
+/** The longest of those pauses, in ms. */
+const LONGEST_PAUSE_MS = 60_000;
+
 /** Codes of failures after which nobody can know whether the provider took the work. */
 const UNKNOWN: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['outcome_unknown']);
 
@@ -30,8 +33,8 @@ export interface EndingOptions {
   /** See `Journal`. */
   readonly steadyNow: () => number;
   readonly log: Logger;
-  /** Whether the server stops: then nothing is tried again. */
-  stopping(): boolean;
+  /** Aborted when the server stops: then nothing is tried again. */
+  readonly stopping: AbortSignal;
   /** Stops work that nobody waits for any more. */
   stop(workId: string, reason: AppError): void;
   /** Hears that work waits in another generator's queue now. */
@@ -40,14 +43,18 @@ export interface EndingOptions {
 
 /** Writes into the journal how attempts and works end. Nothing here rejects. */
 export function createEndings(options: EndingOptions) {
-  const { journal, store, fallbacks, clock, steadyNow, log } = options;
-  const never = new AbortController().signal;
+  const { journal, store, fallbacks, clock, steadyNow, stopping, log } = options;
 
   /**
    * Tries until it is written, since an end that is not in the journal would be lost. What is no trouble with the
    * storage may fail for ever: that is given up after some tries, as everything is when the server stops.
    */
-  async function persist<T>(what: string, context: object, write: () => Promise<T>): Promise<T | undefined> {
+  async function persist<T>(
+    what: string,
+    context: object,
+    write: () => Promise<T>,
+    oddTries = ODD_TRIES,
+  ): Promise<T | undefined> {
     for (let odd = 0; ; ) {
       try {
         return await write();
@@ -55,8 +62,9 @@ export function createEndings(options: EndingOptions) {
         log.error({ ...context, err: error }, `${what} could not be written`);
         const passing = ['storage_full', 'storage_failed'].includes(asAppError(error).code);
         if (!passing) odd += 1;
-        if (options.stopping() || odd === ODD_TRIES) return undefined;
-        await pause(clock, passing ? STORAGE_RETRY_MS : STORAGE_RETRY_MS * 2 ** (odd - 1), never);
+        if (stopping.aborted || odd === oddTries) return undefined;
+        const growing = Math.min(STORAGE_RETRY_MS * 2 ** (odd - 1), LONGEST_PAUSE_MS);
+        await pause(clock, passing ? STORAGE_RETRY_MS : growing, stopping);
       }
     }
   }
@@ -74,7 +82,7 @@ export function createEndings(options: EndingOptions) {
   async function finish(work: RunningWork, result: WorkResult): Promise<Written> {
     const call = { ...standing(work), result, steadyAt: steadyNow() };
     const ended = await persist('the end of a render', work.context, () => journal.finish(call));
-    if (ended === undefined && !options.stopping()) {
+    if (ended === undefined && !stopping.aborted) {
       if (result.kind === 'succeeded') return await fail(work, 'The images could not be entered into the journal.');
       if (result.kind === 'failed') await settleEach(work, result.error);
     }
@@ -92,13 +100,28 @@ export function createEndings(options: EndingOptions) {
     return finish(work, { kind: 'failed', error: new AppError('internal', message).toPublic() });
   }
 
-  /** The end of the work cannot be written: then the end of each render is, which takes fewer steps. */
+  /**
+   * The end of the work cannot be written: then the end of each render is, which takes fewer steps. Others may still
+   * come to wait for the work until the last one's is.
+   */
   async function settleEach(work: RunningWork, error: PublicError): Promise<void> {
-    for (const { renderId, requestId } of work.waiters) {
-      const call = { renderId, status: 'failed', error, at: clock.now() } as const;
-      await persist('the failure of a render', { request_id: requestId }, () => journal.settle(call));
+    work.freeSlot();
+    while (work.waiters.length > 0 && !stopping.aborted) {
+      await Promise.all(
+        work.waiters.map(async (waiter) => {
+          await settle('the failure of a render', waiter, error);
+          work.leave(waiter.renderId);
+        }),
+      );
     }
     await endAttempt(work, 'failed', error);
+  }
+
+  /** Fails one render. It has no other end to look forward to, so that this is tried for as long as the server runs. */
+  async function settle(what: string, { renderId, requestId }: Waiter, error: PublicError) {
+    const call = { renderId, status: 'failed', error, at: clock.now() } as const;
+    const write = () => journal.settle(call);
+    return await persist(what, { request_id: requestId }, write, Number.POSITIVE_INFINITY);
   }
 
   /** Has another generator answer, or fails for all who wait. */
@@ -191,7 +214,7 @@ export function createEndings(options: EndingOptions) {
       const begun = await persist('the next attempt', work.context, async () => ({
         attempt: await journal.beginAttempt(call),
       }));
-      if (begun === undefined && !options.stopping()) await fail(work, 'The next attempt could not be begun.');
+      if (begun === undefined && !stopping.aborted) await fail(work, 'The next attempt could not be begun.');
       if (begun?.attempt === undefined) return false;
       work.attempt = begun.attempt;
       work.attemptStartedAt = clock.elapsed();
@@ -207,12 +230,12 @@ export function createEndings(options: EndingOptions) {
     },
 
     /** A render's time is over. The first commit wins, be it this one or the finished work's. */
-    async expire(work: RunningWork, { renderId, requestId, timeoutMs }: Waiter): Promise<void> {
+    async expire(work: RunningWork, waiter: Waiter): Promise<void> {
       const error =
-        work.storageTrouble ?? new AppError('render_timeout', `The render took longer than its ${timeoutMs / 1000} s.`);
-      const call = { renderId, status: 'failed', error: error.toPublic(), at: clock.now() } as const;
-      const outcome = await persist('the time-out of a render', { request_id: requestId }, () => journal.settle(call));
-      work.leave(renderId);
+        work.storageTrouble ??
+        new AppError('render_timeout', `The render took longer than its ${waiter.timeoutMs / 1000} s.`);
+      const outcome = await settle('the time-out of a render', waiter, error.toPublic());
+      work.leave(waiter.renderId);
       if (outcome?.stoppedWork !== undefined) options.stop(outcome.stoppedWork, error);
     },
   };

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { AppError } from '../errors.ts';
 import type { GeneratorChoice, GeneratorHealth, ServedGenerator } from '../generators/generator.ts';
 import type { Breaker, BreakerState } from './breaker.ts';
@@ -88,12 +89,14 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
   const ended = new Set<string>();
   const finished = new Set<() => void>();
   let claiming = 0;
-  let draining = false;
+  const drained = new AbortController();
+  // Each end that the journal does not take yet waits for it.
+  setMaxListeners(Number.POSITIVE_INFINITY, drained.signal);
   const fallbacks = createFallbacks({ chain: fallback, generators, breakerOf: (name) => lanes.get(name)?.breaker });
   const endings = createEndings({
     ...parts,
     fallbacks,
-    stopping: () => draining,
+    stopping: drained.signal,
     stop: (workId, reason) => void stop(workId, reason),
     onPassed(name) {
       parts.onPassed();
@@ -129,7 +132,7 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
   }
 
   async function take(lane: Lane): Promise<void> {
-    while (hasRoom(lane) && !draining && isReady(lane)) {
+    while (hasRoom(lane) && !drained.signal.aborted && isReady(lane)) {
       if (mustWait(lane)) return;
       lane.active += 1;
       lane.woken = false;
@@ -160,12 +163,16 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
   /** Entering images into the journal needs no slot: the next work is claimed in the same commit, or drawn meanwhile. */
   async function run(lane: Lane, work: RunningWork): Promise<void> {
     let place: 'active' | 'entering' = 'active';
-    const onStored = (drawnMs: number) => {
-      lane.meanMs = lane.meanMs === undefined ? drawnMs : 0.8 * lane.meanMs + 0.2 * drawnMs;
+    work.freeSlot = () => {
+      if (place === 'entering') return;
       place = 'entering';
       lane.entering += 1;
       free(lane);
       void take(lane);
+    };
+    const onStored = (drawnMs: number) => {
+      lane.meanMs = lane.meanMs === undefined ? drawnMs : 0.8 * lane.meanMs + 0.2 * drawnMs;
+      work.freeSlot();
     };
     await perform(lane, work, onStored);
     // A fallback may have taken it up by now: then the entry is that one's.
@@ -177,7 +184,7 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
 
   /** A server that stops does not wait for what only waits. */
   function onPause(work: RunningWork): void {
-    if (draining && work.isPausing) work.abort.abort(stopping());
+    if (drained.signal.aborted && work.isPausing) work.abort.abort(stopping());
   }
 
   function free(lane: Lane): void {
@@ -209,7 +216,7 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
   function register(claimed: ClaimedWork): RunningWork {
     const work = new RunningWork(claimed, clock, (expired, waiter) => void endings.expire(expired, waiter));
     for (const { renderId } of claimed.waiters) if (ended.has(renderId)) work.leave(renderId);
-    const reason = stoppedEarly.get(claimed.workId) ?? (draining ? stopping() : undefined);
+    const reason = stoppedEarly.get(claimed.workId) ?? (drained.signal.aborted ? stopping() : undefined);
     if (reason !== undefined) work.abort.abort(reason);
     running.set(claimed.workId, work);
     return work;
@@ -265,7 +272,7 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
       return { running: count, meanMs: lane?.meanMs, concurrency: lane?.concurrency ?? 1 };
     },
     async drain(graceMs) {
-      draining = true;
+      drained.abort();
       for (const lane of lanes.values()) lane.cancelWait?.();
       const idle = Promise.withResolvers<void>();
       const check = () => {

@@ -27,6 +27,8 @@ export class RunningWork {
   remoteId: string | undefined;
   /** Whether the provider may go on although the attempt has ended. */
   detached = false;
+  /** Gives the generator's slot back before the end is written: nothing is drawn any more. */
+  freeSlot = () => {};
   /** Whether it waits for its next attempt. */
   isPausing = false;
   /** What the storage is in trouble with, while the result waits for it. */

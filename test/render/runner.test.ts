@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { AppError } from '../../src/errors.ts';
 import type { Journal } from '../../src/render/journal.ts';
-import type { ClaimedWork } from '../../src/render/records.ts';
+import type { ClaimedWork, RenderRecord } from '../../src/render/records.ts';
 import { AT, accept, CANCELLED, find, recover, TIMEOUT } from './journal-fixtures.ts';
 import { startRunner } from './runner-fixtures.ts';
 
@@ -567,6 +567,67 @@ describe('a journal that meets an error that nobody expected', () => {
     await watch.until('ImageReady', next.id);
     expect((await find(journal, id)).attempts).toMatchObject([{ outcome: 'failed', error: { code: 'internal' } }]);
     expect(await journal.queueStats({})).toEqual([]);
+  });
+
+  it('fails each render by itself for as long as that takes, also those that come meanwhile, and others run', async () => {
+    let broken = true;
+    const warnings: string[] = [];
+    const onWarning = ({ name }: Error) => void warnings.push(name);
+    process.on('warning', onWarning);
+    onTestFinished(() => void process.off('warning', onWarning));
+    const { submit, generator, watch, clock, journal, runner } = await startRunner({
+      journal: (real) => ({
+        ...real,
+        finish: async (call) => (call.workId === poisoned ? Promise.reject(ODD()) : await real.finish(call)),
+        settle: async (call) => (broken ? Promise.reject(ODD()) : await real.settle(call)),
+      }),
+    });
+    const shared = { workId: 'poisoned', cacheKey: 'ab' };
+    const poisoned = shared.workId;
+    const waiting: RenderRecord[] = [];
+    while (waiting.length < 12) waiting.push(await accept(journal, { ...shared, timeoutMs: 1e6 }));
+    const next = await submit();
+    (await generator.call(1)).fail(new AppError('upstream_failed', 'no paint'));
+    // Five tries of the end of the work, and more of the ends of the renders than an end of the work gets.
+    for (let tries = 0; tries < 14; tries += 1) {
+      await settled(journal);
+      await clock.advance(60_000);
+    }
+    (await generator.call(2)).finish();
+    await watch.until('ImageReady', next.id);
+    const late = await submit(shared);
+    expect(late.status).toBe('running');
+    runner.join(poisoned, { renderId: late.id, requestId: late.requestId, timeoutMs: 1e6, fallback: true, spentMs: 0 });
+    broken = false;
+    for (let rounds = 0; rounds < 2; rounds += 1) {
+      await settled(journal);
+      await clock.advance(60_000);
+    }
+    for (const { id } of [...waiting, late]) {
+      expect(await watch.until('RenderFailed', id)).toMatchObject({ code: 'upstream_failed' });
+    }
+    await settled(journal);
+    expect(await journal.queueStats({})).toEqual([]);
+    expect((await submit({ cacheKey: 'ab' })).status).toBe('queued');
+    expect(warnings).toEqual([]);
+  });
+
+  it('does not hold the server up when it stops, and the next start tells the end', async () => {
+    const asked = Promise.withResolvers<void>();
+    const { submit, generator, runner, journal } = await startRunner({
+      journal: (real) => ({
+        ...real,
+        finish() {
+          asked.resolve();
+          return Promise.reject(ODD());
+        },
+      }),
+    });
+    const { id } = await submit();
+    (await generator.call(1)).fail(new AppError('upstream_failed', 'no paint'));
+    await asked.promise;
+    await runner.drain(5000);
+    expect((await find(journal, id)).status).toBe('running');
   });
 
   it('fails the render when it begins no further attempt', async () => {
