@@ -3,7 +3,6 @@ import type { Clock } from './clock.ts';
 import type { Endings } from './endings.ts';
 import type { Hub } from './hub.ts';
 import type { Journal } from './journal.ts';
-import type { Purse } from './purse.ts';
 import type { RunningWork } from './running.ts';
 
 type DrawingProgress = Parameters<GenerateHooks['onProgress']>[0];
@@ -37,7 +36,7 @@ export function createHooks({ journal, endings, hub, clock }: HookOptions) {
     }
   }
 
-  return function hooksOf(purse: Pick<Purse, 'paid'>, work: RunningWork): GenerateHooks {
+  return function hooksOf(work: RunningWork): GenerateHooks {
     const { claimed, abort } = work;
     const { workId } = claimed;
     // Later attempts must not be mistaken for this one.
@@ -59,7 +58,6 @@ export function createHooks({ journal, endings, hub, clock }: HookOptions) {
         if (isCurrent()) work.detached = true;
       },
       onCost: (costUsd: number) => {
-        purse.paid(costUsd);
         const call = () => journal.noteCost({ workId, attempt, costUsd, at: clock.now() });
         void endings.persist('the cost of an attempt', work.context, call);
       },

@@ -18,6 +18,7 @@ import type {
   RenderFilters,
   RenderImage,
   RenderRecord,
+  Spending,
   SpentTime,
   StoreUsage,
   WorkResult,
@@ -53,8 +54,8 @@ export interface JournalOperations {
   noteRemoteId(call: { workId: string; attempt: number; remoteId: string }): void;
   /** Notes what an attempt costs, in USD, be it over or not. A provider's job costs once, however many asked after it. */
   noteCost(call: { workId: string; attempt: number; costUsd: number; at: number }): void;
-  /** What a generator's attempts have cost since then, in USD, as far as known. */
-  spentSince(call: { generator: string; since: number }): number;
+  /** What a generator's attempts have cost that began since then. */
+  spentSince(call: { generator: string; since: number }): Spending;
   /**
    * Jobs that were left at the providers of these generators by attempts that ended since then, the newest first: of work
    * that was given up, or that waited for another attempt to go on with them.

@@ -149,7 +149,7 @@ export function createPerformer(options: PerformerOptions): Perform {
   /** The generator's images as they are to be stored: one that cannot be encoded is no image. */
   async function finish(by: Performing, work: RunningWork, input: Work): Promise<Drawn> {
     work.drawingStartedAt = clock.elapsed();
-    const generated = await by.generator.generate(input, hooksOf(by.purse, work));
+    const generated = await by.generator.generate(input, hooksOf(work));
     const drawnAt = clock.elapsed();
     if (generated.length !== input.numImages) {
       throw new AppError('generator_failed', `The generator made ${generated.length} of ${input.numImages} images.`);

@@ -8,8 +8,6 @@ const DAY_MS = 86_400_000;
 export interface Purse {
   /** Lets one work be submitted; call what it resolves with once its cost is known or it has ended. Throws `spend_limit`. */
   admit(): Promise<() => void>;
-  /** A work has cost this. */
-  paid(usd: number): void;
 }
 
 /** Options of `createPurse`. */
@@ -21,15 +19,18 @@ export interface PurseOptions {
   readonly clock: Pick<Clock, 'now'>;
 }
 
-/** Keeps a generator within its day's budget: what is under way counts as much as the last one cost. */
+/**
+ * Keeps a generator within its day's budget. What is under way, and what may have been billed although nobody heard of it,
+ * counts as much as the last one that cost anything: else whoever cancels all the time would spend without a limit.
+ */
 export function createPurse({ generator, dailyUsd, journal, clock }: PurseOptions): Purse {
-  let lastUsd = 0;
   let open = 0;
 
   async function refuseBeyond(limitUsd: number): Promise<void> {
     const now = clock.now();
     const today = now - (now % DAY_MS);
-    const spentUsd = await journal.spentSince({ generator, since: today });
+    const { usd, unknown, lastUsd } = await journal.spentSince({ generator, since: today });
+    const spentUsd = usd + unknown * lastUsd;
     if (spentUsd < limitUsd && spentUsd + open * lastUsd <= limitUsd) return;
     throw new AppError(
       'spend_limit',
@@ -55,9 +56,6 @@ export function createPurse({ generator, dailyUsd, journal, clock }: PurseOption
         release();
         throw error;
       }
-    },
-    paid(usd) {
-      lastUsd = usd;
     },
   };
 }

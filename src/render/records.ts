@@ -194,6 +194,16 @@ export interface LeftJob {
   readonly spec: WorkSpec;
 }
 
+/** What attempts of a generator have cost. */
+export interface Spending {
+  /** As far as it is known, in USD. */
+  readonly usd: number;
+  /** How many attempts may have cost something that is not known, or not yet. */
+  readonly unknown: number;
+  /** The newest known cost of any attempt, whenever it began, that cost something; 0 without one. */
+  readonly lastUsd: number;
+}
+
 /** How much of its time a render has used, in ms. */
 export interface SpentTime {
   readonly renderId: string;

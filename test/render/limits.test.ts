@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../src/errors.ts';
-import { AT, find } from './journal-fixtures.ts';
+import { createPurse } from '../../src/render/purse.ts';
+import { ManualClock } from '../manual-clock.ts';
+import { AT, accept, claim, find } from './journal-fixtures.ts';
 import { startRunner } from './runner-fixtures.ts';
+import { openJournal } from './sqlite/open.ts';
 
 describe('a rate limit', () => {
   it('keeps works in the queue until they may begin', async () => {
@@ -57,7 +60,7 @@ describe('a budget', () => {
     const refused = await submit();
     expect(await watch.until('RenderFailed', refused.id)).toMatchObject({ code: 'spend_limit', retryable: true });
     expect(generator.calls.length).toBe(2);
-    expect(await journal.spentSince({ generator: 'draw', since: 0 })).toBeCloseTo(0.08);
+    expect((await journal.spentSince({ generator: 'draw', since: 0 })).usd).toBeCloseTo(0.08);
 
     await clock.advance(18 * 3_600_000);
     await submit();
@@ -76,6 +79,47 @@ describe('a budget', () => {
     const third = await submit();
     expect(await watch.until('RenderFailed', third.id)).toMatchObject({ code: 'spend_limit' });
     expect(generator.calls.length).toBe(2);
+  });
+
+  it('counts what was left at the provider as much as the last one cost, until its cost is known', async () => {
+    const { submit, generator, journal, runner, clock, watch } = await startRunner({ limits: { dailySpendUsd: 0.1 } });
+    const { id } = await submit();
+    const first = await generator.call(1);
+    first.hooks.onCost(0.04);
+    first.finish();
+    await watch.until('ImageReady', id);
+
+    const left = await submit();
+    const second = await generator.call(2);
+    const reason = new AppError('cancelled', 'Nobody waits.');
+    await journal.settle({ renderId: left.id, status: 'cancelled', error: reason.toPublic(), at: AT });
+    const stopped = runner.stop(left.workId, reason);
+    second.hooks.onDetached();
+    second.fail(reason);
+    expect(await stopped).toBe('detached');
+    await watch.untilCount('AttemptEnded', 2);
+
+    const refused = await submit();
+    expect(await watch.until('RenderFailed', refused.id)).toMatchObject({ code: 'spend_limit' });
+    await journal.noteCost({ workId: left.workId, attempt: 1, costUsd: 0, at: clock.now() });
+    await submit();
+    await generator.call(3);
+  });
+
+  it('is the same after a restart', async () => {
+    const opened = await openJournal();
+    const clock = new ManualClock(AT);
+    for (const [index, costUsd] of [0.04, 0.02].entries()) {
+      await accept(opened.journal);
+      const work = await claim(opened.journal, 'draw', AT + index);
+      await opened.journal.noteCost({ ...work, costUsd, at: AT });
+    }
+    const journal = await opened.reopen();
+    const purse = createPurse({ generator: 'draw', dailyUsd: 0.09, journal, clock });
+    await purse.admit();
+    await expect(purse.admit()).rejects.toMatchObject({ code: 'spend_limit', retryAfterMs: 18 * 3_600_000 });
+    await clock.advance(18 * 3_600_000);
+    await purse.admit();
   });
 
   it('lets a job that was paid before be asked after', async () => {

@@ -43,12 +43,22 @@ export function createCosts(
     },
 
     spentSince({ generator, since }) {
-      const row = one(
+      const known = one(
         `SELECT coalesce(sum(cost_usd), 0) AS usd FROM attempts
          WHERE cost_usd IS NOT NULL AND generator = $generator AND started_at >= $since`,
         { generator, since },
       );
-      return Number(row?.usd);
+      const unknown = one(
+        `SELECT count(*) AS n FROM attempts INDEXED BY attempts_unbilled
+         WHERE cost_usd IS NULL AND outcome IN ('detached', 'unknown') AND generator = $generator AND started_at >= $since`,
+        { generator, since },
+      );
+      const last = one(
+        `SELECT cost_usd AS usd FROM attempts WHERE cost_usd IS NOT NULL AND cost_usd > 0 AND generator = $generator
+         ORDER BY started_at DESC LIMIT 1`,
+        { generator },
+      );
+      return { usd: Number(known?.usd), unknown: Number(unknown?.n), lastUsd: Number(last?.usd ?? 0) };
     },
 
     leftJobs({ generators, since, limit }): LeftJob[] {

@@ -281,4 +281,9 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX attempts_left ON attempts (ended_at)
     WHERE remote_id IS NOT NULL AND cost_usd IS NULL AND outcome IN ('detached', 'crashed', 'released');
   `,
+  `
+  -- Attempts that may have cost something which is not known.
+  CREATE INDEX attempts_unbilled ON attempts (generator, started_at)
+    WHERE cost_usd IS NULL AND outcome IN ('detached', 'unknown');
+  `,
 ];

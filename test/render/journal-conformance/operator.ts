@@ -160,10 +160,33 @@ export function operatorOfJournal(open: OpenJournal): void {
         const work = await claim(journal, generator, at);
         if (costUsd !== undefined) await journal.noteCost({ ...work, costUsd, at: AT + 99 });
       }
-      expect(await journal.spentSince({ generator: 'draw', since: AT })).toBe(3);
-      expect(await journal.spentSince({ generator: 'draw', since: AT + 1 })).toBe(2);
-      expect(await journal.spentSince({ generator: 'draw', since: AT + 11 })).toBe(0);
-      expect(await journal.spentSince({ generator: 'other', since: AT })).toBe(8);
+      expect(await journal.spentSince({ generator: 'draw', since: AT })).toEqual({ usd: 3, unknown: 0, lastUsd: 2 });
+      expect(await journal.spentSince({ generator: 'draw', since: AT + 1 })).toMatchObject({ usd: 2 });
+      expect(await journal.spentSince({ generator: 'draw', since: AT + 11 })).toEqual({
+        usd: 0,
+        unknown: 0,
+        lastUsd: 2,
+      });
+      expect(await journal.spentSince({ generator: 'other', since: AT })).toEqual({ usd: 8, unknown: 0, lastUsd: 8 });
+      expect(await journal.spentSince({ generator: 'none', since: AT })).toEqual({ usd: 0, unknown: 0, lastUsd: 0 });
+    });
+
+    it('is not known of attempts that were detached or have an unknown outcome, until it is told', async () => {
+      const { journal } = await open();
+      const outcomes = ['detached', 'unknown', 'failed', 'cancelled', 'timeout', 'detached'] as const;
+      const works = [];
+      for (const [index, outcome] of outcomes.entries()) {
+        await accept(journal);
+        const work = await claim(journal, 'draw', AT + index);
+        works.push(work);
+        await journal.finish({ ...work, result: { kind: 'failed', error: FAILURE, outcome }, at: AT + 50 });
+      }
+      const spent = (since: number) => journal.spentSince({ generator: 'draw', since });
+      expect(await spent(AT)).toEqual({ usd: 0, unknown: 3, lastUsd: 0 });
+      expect((await spent(AT + 1)).unknown).toBe(2);
+      await journal.noteCost({ workId: works[0]?.workId ?? '', attempt: 1, costUsd: 0.25, at: AT + 99 });
+      await journal.noteCost({ workId: works.at(-1)?.workId ?? '', attempt: 1, costUsd: 0, at: AT + 99 });
+      expect(await spent(AT)).toEqual({ usd: 0.25, unknown: 1, lastUsd: 0.25 });
     });
 
     it('of an attempt that there is not changes nothing', async () => {

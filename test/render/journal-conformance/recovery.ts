@@ -155,7 +155,7 @@ export function recoveryOfJournal(open: OpenJournal): void {
       // A bill that comes late is the same bill.
       await journal.noteCost({ ...tell, attempt });
       expect((await find(journal, id)).attempts.map(({ costUsd }) => costUsd)).toEqual([0.5, undefined]);
-      expect(await journal.spentSince({ generator: 'draw', since: 0 })).toBe(0.5);
+      expect(await journal.spentSince({ generator: 'draw', since: 0 })).toMatchObject({ usd: 0.5 });
       const told = (await allEvents(journal)).flatMap(({ event }) => ('cost_usd' in event ? [event.cost_usd] : []));
       expect(told).toEqual([0.5]);
     });
