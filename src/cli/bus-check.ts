@@ -49,7 +49,7 @@ async function check(options: BusOptions, context: BusCommandContext): Promise<v
 }
 
 function corePorts(bus: Config['bus']): Promise<Finding>[] {
-  if (bus.layout === 'pubsub') return [corePort('events', bus.events, 'failed')];
+  if (bus.layout === 'pubsub') return [corePort('events', bus.events, 'failed'), imagesPort(bus.images)];
   return [
     corePort('requests', bus.requests, 'failed'),
     corePort('results', bus.results, 'failed'),
@@ -76,6 +76,15 @@ async function corePort(key: string, address: string, missing: 'failed' | 'note'
     default:
       return { what, state: missing, found: outcome, mend: `start the core, or correct [bus] ${key}` };
   }
+}
+
+/** Where the server publishes; others look for its images there. */
+async function imagesPort(address: string): Promise<Finding> {
+  const what = `published ${address}`;
+  const outcome = await greets(address);
+  if (outcome === 'greets') return { what, state: 'ok', found: 'the server publishes', mend: '' };
+  const found = outcome === 'silent' || outcome === 'strange' ? 'what listens there is no image server' : outcome;
+  return { what, state: 'failed', found, mend: 'start the server, or correct [bus] images' };
 }
 
 async function theServer(options: BusOptions, context: BusCommandContext): Promise<Finding> {

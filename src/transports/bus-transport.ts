@@ -9,10 +9,10 @@ import type { BusCount, BusRenderer } from './bus-door.ts';
 import { createBusDoor } from './bus-door.ts';
 import { createBusExits } from './bus-exits.ts';
 import { createHeartbeats } from './bus-heartbeats.ts';
-import type { BusIntake } from './bus-layout.ts';
 import { createBusLayout } from './bus-layout.ts';
 import { toAlert } from './bus-messages.ts';
 import { createBusPaths } from './bus-paths.ts';
+import { createBusReader } from './bus-reader.ts';
 import { LINGER_MS } from './zeromq.ts';
 
 /** How the bus is: `waiting` while the core is away, and the reason for whatever is not `up`. */
@@ -28,7 +28,10 @@ export interface BusTransport {
   /** Throws `config_invalid` when an address is none, `port_in_use` naming it. A core that is away is waited for. */
   start(): Promise<void>;
   status(): BusStatus;
-  /** Resolves when the last request that was read is journalled or refused; results still go out. */
+  /**
+   * Takes what the core has sent so far, for two seconds at most. Resolves when the last request that was read is
+   * journalled or refused; results still go out.
+   */
   stopReceiving(): Promise<void>;
   /** Sends for half a second at most what is left, and lets go of the sockets. */
   close(): Promise<void>;
@@ -48,9 +51,6 @@ export interface BusTransportOptions {
   /** Events of the last seconds before the start, oldest first: what they say may not have left the last process. */
   recentEvents?(sinceMs: number): Promise<readonly LoggedEvent[]>;
 }
-
-/** How long a failed read waits before the next. */
-const RETRY_MS = 500;
 
 /** The image server's side of Experimance's bus, in either layout. */
 export function createBusTransport(options: BusTransportOptions): BusTransport {
@@ -79,33 +79,17 @@ export function createBusTransport(options: BusTransportOptions): BusTransport {
     log,
     count,
   });
+  const reader = createBusReader({ intakes: layout.intakes, take: door.take, clock, log });
   const heartbeats = config.layout === 'pubsub' ? createHeartbeats({ clock, say: layout.publisher?.say }) : undefined;
 
   let phase: 'new' | 'running' | 'draining' | 'closed' = 'new';
-  let failedReads = 0;
-  let reading: Promise<unknown> = Promise.resolve();
   // From the beginning: a render of before may end while the server starts.
   let early: LoggedEvent[] | undefined = [];
   const unsubscribe = renders.subscribe((logged) => {
     if (early === undefined) door.publish(logged);
     else early.push(logged);
   });
-  const stopped = new AbortController();
   let closing: Promise<void> | undefined;
-
-  async function readAll({ socket, framing }: BusIntake): Promise<void> {
-    while (!socket.closed) {
-      try {
-        for await (const frames of socket) await door.take(frames, framing);
-      } catch (err) {
-        failedReads += 1;
-        log.error({ err }, 'Reading from the bus failed; trying again');
-        // It rejects when the server stops: then there is nothing to wait for.
-        await sleep(RETRY_MS, undefined, { signal: stopped.signal }).catch(() => undefined);
-        failedReads -= 1;
-      }
-    }
-  }
 
   /** What the last process may not have said, and what has happened since: in order, and nothing twice. */
   async function tellWhatWas(): Promise<void> {
@@ -119,14 +103,13 @@ export function createBusTransport(options: BusTransportOptions): BusTransport {
 
   async function stopReceiving(): Promise<void> {
     if (phase !== 'closed') phase = 'draining';
-    stopped.abort();
-    for (const { socket } of layout.intakes) socket.close();
-    await reading;
+    await reader.rest();
+    await reader.close();
   }
 
   async function close(): Promise<void> {
     heartbeats?.close();
-    await atMost(LINGER_MS, stopReceiving());
+    await atMost(LINGER_MS, reader.close());
     await atMost(LINGER_MS, door.settled().then(outbox.empty));
     phase = 'closed';
     unsubscribe();
@@ -137,7 +120,7 @@ export function createBusTransport(options: BusTransportOptions): BusTransport {
 
   function describe(): Omit<BusStatus, 'outbox'> {
     if (phase !== 'running') return { state: 'down', reason: REASONS[phase] };
-    if (failedReads > 0) return { state: 'down', reason: 'reading from the bus fails' };
+    if (reader.failing) return { state: 'down', reason: 'reading from the bus fails' };
     const away = layout.away();
     return away === undefined ? { state: 'up' } : { state: 'waiting', reason: away };
   }
@@ -149,12 +132,12 @@ export function createBusTransport(options: BusTransportOptions): BusTransport {
       try {
         await layout.open();
       } catch (error) {
-        for (const { socket } of layout.intakes) socket.close();
+        await reader.close();
         layout.close();
         throw error;
       }
       phase = 'running';
-      reading = Promise.all(layout.intakes.map(readAll));
+      reader.start();
       heartbeats?.start();
       log.info({ project: config.project, layout: config.layout, ...layout.addresses }, layout.sentence);
     },

@@ -148,6 +148,20 @@ describe('image-server bus check', () => {
     expect(code).toBe(0);
   });
 
+  it('looks in the layout pubsub where the core publishes, and where the server does', async () => {
+    const { bus, env } = await meetingPlace();
+    const core = await startCorePublisher(bus.events);
+    defer(async () => core.close());
+    const pubsub = { ...env, IMAGE_SERVER__BUS__LAYOUT: 'pubsub' };
+    const without = await check(await temporaryDir(), pubsub);
+    expect(without.of.published).toMatchObject({ state: 'failed', found: 'nobody listens there' });
+    expect(without.of.published?.mend).toBe('start the server, or correct [bus] images');
+    const app = await startApp({ config: { bus: { enabled: true, layout: 'pubsub', ...bus } } });
+    const { of } = await check(app.dir, pubsub, '--server', app.url);
+    expect([of.events?.state, of.published?.state]).toEqual(['ok', 'ok']);
+    expect(of).not.toHaveProperty('requests');
+  });
+
   it('says for each thing that is wrong what to do', async () => {
     const { env } = await meetingPlace();
     const dir = await temporaryDir();

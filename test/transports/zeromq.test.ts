@@ -101,6 +101,15 @@ test('every message that cannot be served gets exactly one Alert, and the next r
   }
 });
 
+test('sizes up to the limit are served, up to the cap of the socket answered', async () => {
+  const peer = await startPeer();
+  await startTransport(peer);
+  await peer.send(pythonRenderRequest({ request_id: 'largest' }).padEnd(MAX_MESSAGE_BYTES));
+  expect(await peer.next()).toMatchObject({ type: 'ImageReady', request_id: 'largest' });
+  await peer.send(pythonRenderRequest({ request_id: 'larger' }).padEnd(64 * 1024 * 1024));
+  expect(await peer.next()).toMatchObject({ type: 'Alert', request_id: 'larger', code: 'message_too_large' });
+});
+
 test('a frame above the cap of the socket costs the connection, not the server', async () => {
   const peer = await startPeer();
   const { transport, lines, until } = await startTransport(peer);
@@ -278,6 +287,34 @@ test('after stopReceiving no request is read any more, and results still go out'
 
   renderer.draw('r1');
   expect(await peer.answerTo('r1')).toMatchObject({ type: 'ImageReady' });
+});
+
+test('what the core had sent before the server stopped is still taken', async () => {
+  const peer = await startPeer();
+  const { renderer, transport, until } = await startTransport(peer);
+  await until(isUp(transport));
+  const long = 'x'.repeat(100_000);
+  for (let i = 0; i < 40; i++) await peer.send(pythonRenderRequest({ request_id: `r${i}`, depth_map: long }));
+  await transport.stopReceiving();
+  expect(renderer.calls).toHaveLength(40);
+  await peer.answerTo('r39');
+});
+
+test('a core that never falls silent does not keep the server from stopping', async () => {
+  const peer = await startPeer();
+  const { renderer, transport, until } = await startTransport(peer);
+  await until(isUp(transport));
+  let stopped = false;
+  const talking = (async () => {
+    for (let i = 0; !stopped; i++) await peer.send(pythonRenderRequest({ request_id: `r${i}` }));
+  })();
+  await transport.stopReceiving();
+  stopped = true;
+  const taken = renderer.calls.length;
+  await peer.close();
+  await talking.catch(() => undefined);
+  expect(taken).toBeGreaterThan(0);
+  expect(renderer.calls).toHaveLength(taken);
 });
 
 test('closing sends what is left, and then says down', async () => {
