@@ -5,6 +5,7 @@ import type { JournalContext, Values } from './context.ts';
 import type { Row } from './rows.ts';
 import { ordOf, readImage, readRender, readRenderImage } from './rows.ts';
 import { createSearch } from './search.ts';
+import { spaced } from './unspaced.ts';
 
 /** Newest images that are compared to find the nearest. */
 const CANDIDATES = 200;
@@ -126,7 +127,11 @@ export function createListing(context: JournalContext): Listing {
 }
 
 function wordsOf(prompt: string): Set<string> {
-  return new Set(prompt.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []);
+  return new Set(
+    spaced(prompt)
+      .toLowerCase()
+      .match(/[\p{L}\p{N}]+/gu) ?? [],
+  );
 }
 
 /** Jaccard's index of two sets of words, 0 to 1. */

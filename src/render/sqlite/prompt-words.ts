@@ -1,5 +1,6 @@
 import type { JournalContext } from './context.ts';
 import { TOKENIZER } from './schema.ts';
+import { endsUnspaced, spaced } from './unspaced.ts';
 
 /** Begun words of up to so many letters are in the index of prompts as they stand; see the schema. */
 const INDEXED_LETTERS = 3;
@@ -37,6 +38,8 @@ export function createPromptWords({ run, all }: JournalContext) {
   }
 
   function begun(word: string): string {
+    // Its last character is a word of its own, which cannot go on.
+    if (endsUnspaced(word)) return `"${word}"`;
     const asItStands = `"${word}" *`;
     if (word.length <= INDEXED_LETTERS) return asItStands;
     const parts = partsOf(word);
@@ -49,16 +52,12 @@ export function createPromptWords({ run, all }: JournalContext) {
   }
 
   return {
-    /** Notes the words of the prompts of these renders. */
-    note(after: number, upTo: number): void {
-      run(
-        `INSERT INTO temp.cut (text) SELECT json_extract(request, '$.prompt') FROM renders
-         WHERE ord > $after AND ord <= $upTo`,
-        { after, upTo },
-      );
+    /** Notes the words of prompts, as JSON; none of their renders came in after `upTo`. */
+    note(prompts: string, upTo: number): void {
+      run('INSERT INTO temp.cut (text) SELECT value FROM json_each($prompts)', { prompts });
       run(
         `INSERT INTO prompt_words (word, last_ord) SELECT term, $upTo FROM temp.cut_words WHERE true
-         ON CONFLICT DO UPDATE SET last_ord = excluded.last_ord`,
+         ON CONFLICT DO UPDATE SET last_ord = max(last_ord, excluded.last_ord)`,
         { upTo },
       );
       run('DELETE FROM temp.cut');
@@ -72,7 +71,11 @@ export function createPromptWords({ run, all }: JournalContext) {
     /** All words must be there, the last one may be begun only; undefined when there is no word. */
     toQuery(text: string): string | undefined {
       // What has accents alone is no word.
-      const words = text.match(/[\p{L}\p{N}\p{M}]+/gu)?.filter((word) => /[\p{L}\p{N}]/u.test(word)) ?? [];
+      const words =
+        text
+          .match(/[\p{L}\p{N}\p{M}]+/gu)
+          ?.filter((word) => /[\p{L}\p{N}]/u.test(word))
+          .map((word) => spaced(word).trim()) ?? [];
       const last = words.at(-1);
       if (last === undefined) return undefined;
       // Quoted, so that none is taken for an operator.

@@ -1,6 +1,9 @@
 /** How prompts are cut into words. */
 export const TOKENIZER = 'unicode61 remove_diacritics 2';
 
+/** Words with a character that `spaced` cuts off, and some of other scripts between those. */
+const UNSPACED = `GLOB '*[\u1100-\u11ff\u2e80-\ud7ff\uf900-\ufaff\uff66-\uffdc\u{1b000}-\u{1b2ff}\u{20000}-\u{3ffff}]*'`;
+
 /**
  * The journal's schema, one step a version; `PRAGMA user_version` says how many a file has had. Steps are only ever
  * added. Times are ms since 1970. A render is what a caller asked for, a work what a generator does about it.
@@ -275,6 +278,15 @@ export const MIGRATIONS: readonly string[] = [
   )
   INSERT OR REPLACE INTO times SELECT events.at, renders.ord, events.seq
     FROM picked JOIN events USING (seq) JOIN renders ON renders.id = events.render_id;
+  `,
+  `
+  -- Scripts without spaces are cut into characters now; see unspaced.ts. What has any is indexed anew, in the background.
+  CREATE TABLE prompts_anew (ord INTEGER PRIMARY KEY) STRICT;
+  CREATE VIRTUAL TABLE temp.every_place USING fts5vocab (main, prompts, instance);
+  INSERT OR IGNORE INTO prompts_anew
+    SELECT doc FROM prompt_words CROSS JOIN temp.every_place ON term = word WHERE word ${UNSPACED};
+  DROP TABLE temp.every_place;
+  DELETE FROM prompt_words WHERE word ${UNSPACED};
   `,
   `
   -- Jobs of providers whose costs are not known although their attempts are over.

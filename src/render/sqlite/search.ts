@@ -1,6 +1,7 @@
 import type { JournalContext, Values } from './context.ts';
 import { createPromptWords } from './prompt-words.ts';
 import type { Row } from './rows.ts';
+import { spaced } from './unspaced.ts';
 
 /** Prompts that are made findable at once, so that others get their turn between. */
 const MOST_AT_ONCE = 500;
@@ -23,26 +24,48 @@ export function createSearch(context: JournalContext) {
   const words = createPromptWords(context);
   const upTo = () => Number(one(`SELECT value FROM meta WHERE key = 'prompts_upto'`)?.value ?? 0);
 
-  function index(): { left: boolean } {
-    const from = upTo();
-    const batch = one(
-      'SELECT count(*) AS n, max(ord) AS last FROM (SELECT ord FROM renders WHERE ord > $from ORDER BY ord LIMIT $limit)',
-      { from, limit: MOST_AT_ONCE },
+  /** Makes prompts findable, and says whether there may be more. The newest of them comes last. */
+  function enter(rows: readonly Row[]): { left: boolean } {
+    const prompts = rows.map(({ ord, prompt }) => [Number(ord), spaced(String(prompt))] as const);
+    run('INSERT INTO prompts (rowid, prompt) SELECT value ->> 0, value ->> 1 FROM json_each($prompts)', {
+      prompts: JSON.stringify(prompts),
+    });
+    words.note(JSON.stringify(prompts.map(([, prompt]) => prompt)), prompts.at(-1)?.[0] ?? 0);
+    return { left: rows.length === MOST_AT_ONCE };
+  }
+
+  /** What came in since the last time. */
+  function indexNew(): { left: boolean } {
+    const rows = all(
+      `SELECT ord, json_extract(request, '$.prompt') AS prompt FROM renders WHERE ord > $from ORDER BY ord LIMIT $limit`,
+      { from: upTo(), limit: MOST_AT_ONCE },
     );
-    const last = batch?.last;
-    if (typeof last !== 'number') return { left: false };
-    run(
-      `INSERT INTO prompts (rowid, prompt) SELECT ord, json_extract(request, '$.prompt') FROM renders
-       WHERE ord > $from AND ord <= $last`,
-      { from, last },
-    );
-    words.note(from, last);
+    const last = rows.at(-1)?.ord;
+    if (last === undefined) return { left: false };
     run(
       `INSERT INTO meta (key, value) VALUES ('prompts_upto', $upTo)
        ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
       { upTo: String(last) },
     );
-    return { left: batch?.n === MOST_AT_ONCE };
+    return enter(rows);
+  }
+
+  /** What an earlier version had cut into other words: the newest first, which are looked for most. */
+  function indexAnew(): { left: boolean } {
+    const rows = all(
+      `SELECT ord, json_extract(request, '$.prompt') AS prompt FROM
+         (SELECT ord FROM prompts_anew ORDER BY ord DESC LIMIT $limit) JOIN renders USING (ord) ORDER BY ord`,
+      { limit: MOST_AT_ONCE },
+    );
+    const first = rows[0]?.ord;
+    if (first === undefined) return { left: false };
+    run('DELETE FROM prompts WHERE rowid IN (SELECT ord FROM prompts_anew WHERE ord >= $first)', { first });
+    run('DELETE FROM prompts_anew WHERE ord >= $first', { first });
+    return enter(rows);
+  }
+
+  function index(): { left: boolean } {
+    return indexNew().left ? { left: true } : indexAnew();
   }
 
   return {
@@ -57,7 +80,7 @@ export function createSearch(context: JournalContext) {
       { where, values, limit, before }: SearchOptions,
     ): { rows: Row[]; scannedTo?: number | undefined } {
       // Whatever came in since the last time.
-      while (index().left);
+      while (indexNew().left);
       const query = words.toQuery(text);
       if (query === undefined) return { rows: [] };
       const found = { query, before, most: MOST_SCANNED };
@@ -75,7 +98,10 @@ export function createSearch(context: JournalContext) {
 
     /** Forgets the prompts of renders that are gone. */
     forget(ords: readonly number[]): void {
-      for (const ord of ords) run('DELETE FROM prompts WHERE rowid = $ord', { ord });
+      for (const ord of ords) {
+        run('DELETE FROM prompts WHERE rowid = $ord', { ord });
+        run('DELETE FROM prompts_anew WHERE ord = $ord', { ord });
+      }
       words.forget();
     },
   };

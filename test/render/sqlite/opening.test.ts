@@ -218,6 +218,48 @@ it('a journal of the sixth version is brought forward, with how old its renders 
   expect(renders.map(({ id }) => id)).toEqual(['r9', 'r8', 'r7', 'r6', 'r5']);
 });
 
+it('a journal of the seventh version is brought forward, and Japanese prompts are cut anew behind that', async () => {
+  const dir = await temporaryDir();
+  const database = new DatabaseSync(join(dir, 'journal.db'));
+  database.exec(`${MIGRATIONS.slice(0, 7).join('')} PRAGMA user_version = 7`);
+  const prompts = [
+    '日本の庭園',
+    'a lagoon by 東京tower',
+    'a lagoon',
+    ...Array.from({ length: 600 }, () => '静かな庭園'),
+    '川',
+  ];
+  for (const [index, prompt] of prompts.entries()) {
+    database.exec(`
+      INSERT INTO works (id, generator, status, priority, lane, spec, created_at)
+        VALUES ('w${index}', 'draw', 'succeeded', 0, 1, '{}', ${AT});
+      INSERT INTO renders (id, owner, door, request_id, body_hash, work_id, status, generator, priority, timeout_ms, request,
+          ignored, created_at, finished_at)
+        VALUES ('r${index}', 'ann', 'rest', '"r${index}"', 'body', 'w${index}', 'succeeded', 'draw', 0, 1000,
+          '{"prompt":"${prompt}"}', '[]', ${AT}, ${AT + 1});
+      INSERT INTO prompts (rowid, prompt) VALUES (${index + 1}, '${prompt}')`);
+  }
+  database.exec(`
+    INSERT INTO prompt_words VALUES ('日本の庭園', 604), ('a', 604), ('lagoon', 604), ('by', 604), ('東京tower', 604),
+      ('静かな庭園', 604), ('川', 604);
+    INSERT INTO meta (key, value) VALUES ('prompts_upto', '604')`);
+  database.close();
+  const { journal, reopen } = await openJournal(dir);
+  const found = async (text: string, from = journal) =>
+    (await from.listRenders({ filters: { text }, limit: 999 })).renders.map(({ requestId }) => requestId);
+  // What had been findable still is, the newest first.
+  expect(await found('lagoon')).toEqual(['r2', 'r1']);
+  expect(await journal.indexPrompts({})).toEqual({ left: true });
+  expect(await found('庭園')).toHaveLength(499);
+  const later = await reopen();
+  expect(await later.indexPrompts({})).toEqual({ left: false });
+  expect(await later.indexPrompts({})).toEqual({ left: false });
+  expect(await found('庭園', later)).toHaveLength(601);
+  expect(await found('日本 庭園', later)).toEqual(['r0']);
+  expect(await found('lagoon tow', later)).toEqual(['r1']);
+  expect(await found('lago', later)).toEqual(['r2', 'r1']);
+});
+
 it('a journal of a newer version is refused and left as it is', async () => {
   const { journal, dir } = await openJournal();
   const { id } = await accept(journal);
