@@ -63,7 +63,7 @@ export function loadConfig({ argv, env, cwd }: ConfigInput): LoadedConfig {
 
   if (problems.length > 0) throw configError(problems);
   return {
-    config: resolvePaths(config, cwd, env),
+    config: resolvePaths(config, cwd, defaultHealthFile(env, project)),
     secrets: readSecrets(config, { env, cwd }),
     file: files.file,
     warnings: [...files.warnings, ...warnings],
@@ -127,14 +127,15 @@ function refuse(path: string, reason: string, settings: readonly Setting[]): Fie
   return badValue(setting.key, setting.value, reason, setting.origin());
 }
 
-/** Where Experimance's health service looks, if the process runs in its environment. */
-function defaultHealthFile(env: ConfigInput['env']): string {
-  if (env.EXPERIMANCE_ENV === 'production') return '/var/cache/experimance/health/image_server.json';
-  return (env.EXPERIMANCE_ENV ?? '') + (env.PROJECT_ENV ?? '') === '' ? 'off' : 'logs/health/image_server.json';
+/** Where Experimance's health service looks, if the process runs in an installation of it. */
+function defaultHealthFile({ EXPERIMANCE_ENV = '', PROJECT_ENV = '' }: ConfigInput['env'], project?: Project): string {
+  if (EXPERIMANCE_ENV === 'production') return '/var/cache/experimance/health/image_server.json';
+  const isInstalled = project !== undefined || EXPERIMANCE_ENV !== '' || PROJECT_ENV !== '';
+  return isInstalled ? 'logs/health/image_server.json' : 'off';
 }
 
-function resolvePaths(config: Config, cwd: string, env: ConfigInput['env']): Config {
-  const { file = defaultHealthFile(env), ...health } = config.health;
+function resolvePaths(config: Config, cwd: string, defaultFile: string): Config {
+  const { file = defaultFile, ...health } = config.health;
   const { images_dir, ...mock } = config.mock;
   const { file_roots, ...inputs } = config.inputs;
   const { model_dir, styles, loras, ...sdxl } = config.local_sdxl;

@@ -207,7 +207,8 @@ export const configSchema = z.strictObject({
         .min(1)
         .optional()
         .describe(
-          "File for Experimance's health service, or off; default: where that service looks, if its environment is set",
+          "File for Experimance's health service, or off; default: where that service looks, with its environment or " +
+            '--projects',
         )
         .meta({ examples: ['/var/cache/experimance/health/image_server.json'] }),
       warn_free_mb: z

@@ -185,6 +185,9 @@ test('the health file is where Experimance’s service looks, if its environment
   expect(fileFor({ PROJECT_ENV: 'fire' })).toBe(join(cwd, 'logs/health/image_server.json'));
   expect(fileFor({ PROJECT_ENV: 'fire' }, '--health.file', 'off')).toBeUndefined();
   expect(fileFor({}, '--health.file', 'h.json')).toBe(join(cwd, 'h.json'));
+  mkdirSync(join(cwd, 'projects/experimance'), { recursive: true });
+  writeFileSync(join(cwd, 'projects/experimance/image_server.toml'), '');
+  expect(fileFor({}, '--projects', 'projects')).toBe(join(cwd, 'logs/health/image_server.json'));
 });
 
 test('addresses of the bus are checked before anything is started', () => {
