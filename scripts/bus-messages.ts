@@ -11,9 +11,10 @@ Fields that are not listed are ignored in what comes, and may come: readers of w
 
 const REQUEST = `## RenderRequest, from the core
 
-\`type\` is \`"RenderRequest"\`. \`request_id\` and \`prompt\` are required; \`era\` and \`biome\` too where the project has them.
-\`null\` counts as absent. \`request_id\` may be any text that is not empty, up to 4096 characters, and comes back verbatim.
-The first versions' \`depth_map_png\` (bare base64) is read as \`depth_map\`.
+\`type\` is \`"RenderRequest"\`. \`request_id\` and \`prompt\` are required; \`era\` and \`biome\` too where the project has them,
+but not in the layout \`pubsub\`, whose time did not ask for them. \`null\` counts as absent. \`request_id\` may be any text
+that is not empty, up to 4096 characters, and comes back verbatim. The first versions' \`depth_map_png\` (bare base64) is
+read as \`depth_map\`.
 
 Fields marked *own* are Experimance's: a value there that cannot be read is an \`Alert\`. The others are ours: a bad value is
 left out, and named in the render's \`ignored\`. So it is with \`era\` and \`biome\` where the project is not \`experimance\`, and

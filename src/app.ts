@@ -8,7 +8,7 @@ import { AppError } from './errors.ts';
 import { chooseGenerator } from './generators/aliases.ts';
 import type { ImageGenerator } from './generators/generator.ts';
 import { createGenerators } from './generators/index.ts';
-import { PROJECTS } from './messages/projects.ts';
+import { projectRules } from './messages/projects.ts';
 import { createDiskWatch } from './observe/disk-watch.ts';
 import { createHealth } from './observe/health.ts';
 import { createHealthFile } from './observe/health-file.ts';
@@ -163,7 +163,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
     generators,
     defaultGenerator: config.generator.strategy,
     chooseGenerator,
-    project: PROJECTS[config.bus.project],
+    project: projectRules(config.bus),
     busFormat: config.bus.output_format,
     maxQueued: config.queue.max_length,
     queueTimeoutMs: config.generator.queue_timeout_s * 1000,

@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
-import { pythonRenderRequest, startCorePeer, startCorePublisher } from './fakes/core-peer.ts';
+import { pythonRenderRequest, startCorePeer, startCorePublisher, startListener } from './fakes/core-peer.ts';
 import { SteppedGenerator } from './fakes/stepped-generator.ts';
 import { startApp, temporaryDir } from './helper.ts';
 
@@ -24,6 +24,23 @@ test('an image is readable as soon as it is told of, by its raw path, whatever s
   const bytes = await readFile(uri.slice('file://'.length));
   expect(bytes.subarray(0, 2)).toEqual(Buffer.from([0xff, 0xd8]));
   expect((await stat(uri.slice('file://'.length))).size).toBe(bytes.length);
+});
+
+test('in the layout of June 2025 an id and a prompt are enough, and a place that is named must be one', async () => {
+  const publisher = await startCorePublisher();
+  onTestFinished(() => publisher.close());
+  const images = `ipc://${join(await temporaryDir(), 'images.sock')}`;
+  await startApp({ config: { bus: { enabled: true, layout: 'pubsub', events: publisher.events, images } } });
+  const display = startListener(images);
+  onTestFinished(() => display.close());
+  await publisher.subscribed;
+  const ask = (request_id: string, more: object) =>
+    publisher.publish('RenderRequest', { type: 'RenderRequest', request_id, prompt: 'a delta', width: 64, ...more });
+  await ask('r1', {});
+  const ready = await display.next(({ request_id }) => request_id === 'r1');
+  expect(image.parse(ready)).not.toHaveProperty('era');
+  await ask('r2', { era: 'yesterday', biome: 'river' });
+  expect(await display.next(({ request_id }) => request_id === 'r2')).toMatchObject({ code: 'invalid_request' });
 });
 
 test('a REST render is told on the bus when it is mirrored, and its bytes go along when they should', async () => {

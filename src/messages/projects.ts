@@ -50,5 +50,11 @@ export const PROJECTS = {
   base: { placeRequired: false, foreign: ['era', 'biome', 'strength'] },
 } as const satisfies Record<string, ProjectRules>;
 
+/** The rules of `[bus]`. In the time of the layout `pubsub` an id and a prompt were enough for every project. */
+export function projectRules({ project, layout }: { project: ProjectName; layout: 'worker' | 'pubsub' }): ProjectRules {
+  const rules = PROJECTS[project];
+  return layout === 'pubsub' ? { ...rules, placeRequired: false } : rules;
+}
+
 /** Name of a project. */
 export type ProjectName = keyof typeof PROJECTS;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/schema.ts';
-import { PROJECTS } from '../messages/projects.ts';
+import { projectRules } from '../messages/projects.ts';
 import type { Clock } from '../render/clock.ts';
 import type { Logger } from '../render/logger.ts';
 import type { LoggedEvent } from '../render/records.ts';
@@ -72,7 +72,7 @@ export function createBusTransport(options: BusTransportOptions): BusTransport {
   const exits = createBusExits({ config, put: outbox.put, published: alerts, log, count });
   const door = createBusDoor({
     config,
-    rules: PROJECTS[config.project],
+    rules: projectRules(config),
     renders,
     paths: createBusPaths(config.path_map),
     exits,
