@@ -57,7 +57,9 @@ export function createBusExits(options: {
         published?.settle(key);
         return;
       }
-      const message = `The generator ${generator} is ${state}${reason === undefined ? '' : `: ${reason}`}.`;
+      // Reasons are sentences.
+      const why = reason === undefined ? '' : `: ${reason.replace(/\.$/, '')}`;
+      const message = `The generator ${generator} is ${state}${why}.`;
       published?.open(key, toAlert(null, { code: 'generator_unavailable', message }));
     },
     outboxOverflowed() {

@@ -181,11 +181,11 @@ test('in the layout worker Alerts can be published, instead or too, and open one
   }
   expect(await heard).toMatchObject({ topic: 'Alert', request_id: 'bad', code: 'invalid_request' });
 
-  renderer.emit({ type: 'GeneratorState', generator: 'fal', state: 'open', reason: 'its key is refused' });
+  renderer.emit({ type: 'GeneratorState', generator: 'fal', state: 'open', reason: 'Its key is refused.' });
   const open = { request_id: null, code: 'generator_unavailable' };
   expect(await late.next(({ request_id }) => request_id === null)).toMatchObject({
     ...open,
-    message: 'The generator fal is open: its key is refused.',
+    message: 'The generator fal is open: Its key is refused.',
   });
   await clock.advance(10_000);
   expect(await late.next(({ request_id }) => request_id === null)).toMatchObject(open);

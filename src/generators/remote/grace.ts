@@ -4,7 +4,7 @@ import type { Clock } from '../../render/clock.ts';
 export const GRACE_MS = 2000;
 
 /**
- * Runs `task` with a signal that is aborted `GRACE_MS` after `signal` is: for a request whose answer is worth having
+ * Runs `task` with a signal that is aborted `GRACE_MS` after `signal` is: for requests whose answers are worth having
  * even then.
  */
 export async function withGrace<T>(

@@ -40,26 +40,17 @@ export interface JobContext {
  * again. Once stopped it cancels the job, says truthfully whether that has worked, and rejects within 2 s.
  */
 export async function runJob<P, R>(job: RemoteJob<P, R>, context: JobContext): Promise<R> {
-  const { hooks, signal, clock, pollMs } = context;
-  const reach = createStages(hooks.onProgress, signal);
-  const id = await (hooks.remoteId === undefined ? begin(job, context) : resume(hooks, hooks.remoteId));
-  try {
-    reach('accepted');
-    for (;;) {
-      const state = await readAgain(() => job.look(id, signal), { clock, signal, tries: Infinity, pagesPass: true });
-      if (state !== 'queued') reach('started');
-      if (state === 'finished') break;
-      await pause(clock, pollMs, signal);
+  const { hooks, signal, clock } = context;
+  return await withGrace(clock, signal, async (late) => {
+    const id = await (hooks.remoteId === undefined ? begin(job, context, late) : resume(hooks, hooks.remoteId));
+    try {
+      return await finish(job, id, context);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      await leave(job, id, context, late);
+      throw signal.reason;
     }
-    reach('finished');
-    const result = await job.collect(id, signal);
-    reach('fetched');
-    return result;
-  } catch (error) {
-    if (!signal.aborted) throw error;
-    await leave(job, id, context);
-    throw signal.reason;
-  }
+  });
 }
 
 /** The id stands with the earlier try; this one may be broken off as well, so it is noted with this one too. */
@@ -69,11 +60,11 @@ async function resume(hooks: GenerateHooks, id: string): Promise<string> {
 }
 
 /** Submits; the answer is waited for even when nobody wants the work any more, for with its id it can be cancelled. */
-async function begin<P, R>(job: RemoteJob<P, R>, context: JobContext): Promise<string> {
+async function begin<P, R>(job: RemoteJob<P, R>, context: JobContext, late: AbortSignal): Promise<string> {
   const { hooks, signal, clock } = context;
   const prepared = await job.prepare(signal);
   signal.throwIfAborted();
-  const id = await withGrace(clock, signal, (late) => job.submit(prepared, late)).catch((error: unknown) => {
+  const id = await job.submit(prepared, late).catch((error: unknown) => {
     if (!signal.aborted) throw error;
     // Broken off by us, or without an answer: the provider may have it.
     if (error === signal.reason || asAppError(error).code === 'outcome_unknown') hooks.onDetached();
@@ -84,26 +75,42 @@ async function begin<P, R>(job: RemoteJob<P, R>, context: JobContext): Promise<s
     return id;
   } catch (error) {
     // An id that nobody remembers would be submitted again after a crash.
-    if (!(await cancelled(job, id, clock))) hooks.onDetached();
+    if (!(await cancelled(job, id, clock, late))) hooks.onDetached();
     throw error;
   }
 }
 
-/** A job whose id is journalled goes on while the server is away: the next start collects it. */
-async function leave<P, R>(job: RemoteJob<P, R>, id: string, context: JobContext): Promise<void> {
-  const { hooks, clock } = context;
-  const stopped = hooks.signal.aborted && asAppError(hooks.signal.reason).code !== 'draining';
-  if (stopped && !(await cancelled(job, id, clock))) hooks.onDetached();
+async function finish<P, R>(job: RemoteJob<P, R>, id: string, context: JobContext): Promise<R> {
+  const { hooks, signal, clock, pollMs } = context;
+  const reach = createStages(hooks.onProgress, signal);
+  reach('accepted');
+  for (;;) {
+    const state = await readAgain(() => job.look(id, signal), { clock, signal, tries: Infinity, pagesPass: true });
+    if (state !== 'queued') reach('started');
+    if (state === 'finished') break;
+    await pause(clock, pollMs, signal);
+  }
+  reach('finished');
+  const result = await job.collect(id, signal);
+  reach('fetched');
+  return result;
 }
 
-async function cancelled<P, R>(job: RemoteJob<P, R>, id: string, clock: Clock): Promise<boolean> {
+/** A job whose id is journalled goes on while the server is away: the next start collects it. */
+async function leave<P, R>(job: RemoteJob<P, R>, id: string, context: JobContext, late: AbortSignal): Promise<void> {
+  const { hooks, clock } = context;
+  const stopped = hooks.signal.aborted && asAppError(hooks.signal.reason).code !== 'draining';
+  if (stopped && !(await cancelled(job, id, clock, late))) hooks.onDetached();
+}
+
+async function cancelled<P, R>(job: RemoteJob<P, R>, id: string, clock: Clock, late: AbortSignal): Promise<boolean> {
   const limit = new AbortController();
   const cancelTimer = clock.after(GRACE_MS, () => limit.abort(new AppError('upstream_timeout', 'Too late.')));
   try {
-    return await job.cancel(id, limit.signal);
+    return await job.cancel(id, AbortSignal.any([late, limit.signal]));
   } catch (error) {
     // What cannot be cancelled goes on, and that is what the answer says.
-    if (error instanceof AppError) return false;
+    if (error instanceof AppError || late.aborted) return false;
     throw error;
   } finally {
     cancelTimer();

@@ -483,6 +483,25 @@ describe('work at fal.ai that is stopped', () => {
     expect(run.detached).toBe(false);
   });
 
+  it('while it is submitted frees its place after 2 s altogether, when the cancel hangs as well', async () => {
+    const { server, generator } = await start();
+    const stop = new AbortController();
+    const answer = Promise.withResolvers<void>();
+    server.plan('submit', (response, request) => {
+      void answer.promise.then(() => json({ request_id: 'late-1' })(response, request));
+    });
+    server.always('cancel', hang());
+    const run = startRun(generator, makeWork(SMALL), { stop });
+    await server.received('submit', 1);
+    stop.abort(reason);
+    await clock.advance(1500);
+    answer.resolve();
+    await server.received('cancel', 1);
+    await clock.advance(500);
+    await expect(run.images).rejects.toBe(reason);
+    expect([run.detached, run.remoteIds, clock.pending]).toEqual([true, ['fal-ai/flux/schnell#late-1'], 0]);
+  });
+
   it('while a submit hangs is detached after 2 s', async () => {
     const { server, generator } = await start();
     const stop = new AbortController();

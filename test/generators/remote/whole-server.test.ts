@@ -6,6 +6,7 @@ import { startFalServer } from '../../fakes/fal-server.ts';
 import { startModelServer } from '../../fakes/model-server.ts';
 import { failing, json } from '../../fakes/scripted-upstream.ts';
 import { startApp, temporaryDir } from '../../helper.ts';
+import type { Launched } from '../../launch.ts';
 import { launch } from '../../launch.ts';
 import { plainPng } from '../png.ts';
 
@@ -42,6 +43,13 @@ async function startWithFal(base = 'fal') {
   return { fal, dir, serve };
 }
 
+/** Stops a server in good order, which writes down what it knows, and starts it again. */
+async function restart<S extends Pick<Launched, 'child' | 'ended'>>(server: S, serve: () => Promise<S>): Promise<S> {
+  server.child.kill('SIGTERM');
+  expect(await server.ended).toBe(0);
+  return await serve();
+}
+
 describe('a server with fal.ai', () => {
   it('goes on with the same job after it was killed, and has submitted once', async () => {
     const { fal, serve } = await startWithFal();
@@ -56,6 +64,27 @@ describe('a server with fal.ai', () => {
     fal.letGo();
     expect(await second.wait('killed')).toMatchObject({ status: 'succeeded', generator: 'fal' });
     expect([fal.count('submit'), fal.count('cancel')]).toEqual([1, 0]);
+  });
+
+  it('counts a job that was left at fal.ai before it was killed, once', async () => {
+    const { fal, serve } = await startWithFal();
+    fal.hold();
+    const first = await serve();
+    await first.post({ prompt: 'a hill', request_id: 'left' });
+    await fal.received('status', 1);
+    fal.always('cancel', failing(503));
+    const cancelled = await first.call('/v1/renders/left/cancel', { method: 'POST' });
+    expect(await cancelled.json()).toMatchObject({ outcome: 'detached' });
+    first.child.kill('SIGKILL');
+    await first.ended;
+
+    fal.letGo();
+    for (const job of fal.jobs.values()) job.status = 'COMPLETED';
+    const second = await serve();
+    await second.line('cost became known');
+    const third = await restart(second, serve);
+    expect(await third.wait('left')).toMatchObject({ status: 'cancelled', cost_usd: 0.003 });
+    expect([fal.count('submit'), fal.count('result'), fal.count('file')]).toEqual([1, 1, 0]);
   });
 
   it('shows its key nowhere, whatever fails', async () => {
