@@ -27,7 +27,7 @@ const foreignImage = busImageReady.pick({ type: true, request_id: true, uri: tru
 const anyAnswer = z.looseObject({ request_id: z.string() });
 
 const HELP = `
-It takes the core's place, so it works only while no core runs. With -o the image is saved, else its address is printed.
+It takes the core's place, so it works only while no core runs. With -o each image is saved, else its address is printed.
 Exit codes: 0 done, 1 an Alert came, 2 wrong input, 69 the place is taken or no image server came, 75 no answer in time,
 78 wrong configuration, 130 interrupted.`;
 
@@ -65,10 +65,12 @@ async function send(prompt: string, command: Command, flags: readonly RenderFlag
   const core = await openCore(configFor(options, context).bus, context);
   try {
     await handOver(core, request, context);
-    const image = await answerTo(String(request.request_id), core, seconds, context);
-    const files = output === undefined ? [] : [await output.save(await bytesOf(image), 0, 1)];
-    const text = files[0] ?? image.uri;
-    host.stdout.write(options.json === true ? `${JSON.stringify({ ...image, files })}\n` : `${printable(text)}\n`);
+    for await (const image of imagesOf(String(request.request_id), core, seconds, context)) {
+      const { index = 0, of = 1 } = image;
+      const files = output === undefined ? [] : [await output.save(await bytesOf(image), index, of)];
+      const text = files[0] ?? image.uri;
+      host.stdout.write(options.json === true ? `${JSON.stringify({ ...image, files })}\n` : `${printable(text)}\n`);
+    }
   } finally {
     core.close();
   }
@@ -101,7 +103,14 @@ async function handOver(core: CoreSide, request: { type: string }, context: BusC
 
 type Image = z.infer<typeof foreignImage> & Partial<BusImageReady>;
 
-async function answerTo(id: string, core: CoreSide, seconds: number, context: BusCommandContext): Promise<Image> {
+/** Each image of the request once, until all have come. Throws when there is an Alert in their place, or time is up. */
+async function* imagesOf(
+  id: string,
+  core: CoreSide,
+  seconds: number,
+  context: BusCommandContext,
+): AsyncGenerator<Image> {
+  const seen = new Set<number>();
   const late = () => new CommandError(EXIT.later, 'no_answer', `No answer came within ${seconds} s.`);
   const wait = interruptible(context, seconds, late);
   wait.signal.addEventListener('abort', () => core.close());
@@ -111,17 +120,26 @@ async function answerTo(id: string, core: CoreSide, seconds: number, context: Bu
       if (!answer.success || answer.data.request_id !== id) continue;
       const said = alert.safeParse(answer.data);
       if (said.success) throw new CommandError(EXIT.failed, said.data.code, printable(said.data.message));
-      const image = busImageReady.safeParse(answer.data);
-      if (image.success) return image.data;
-      const foreign = foreignImage.safeParse(answer.data);
-      if (foreign.success) return foreign.data;
-      const message = `The answer is neither an ImageReady nor an Alert: ${printable(text).slice(0, 200)}`;
-      throw new CommandError(EXIT.failed, 'unexpected_answer', message);
+      const image = imageIn(answer.data);
+      if (image === undefined) {
+        const message = `The answer is neither an ImageReady nor an Alert: ${printable(text).slice(0, 200)}`;
+        throw new CommandError(EXIT.failed, 'unexpected_answer', message);
+      }
+      const { index = 0, of = 1 } = image;
+      // A server that is met anew may say again what it has said.
+      if (seen.has(index)) continue;
+      seen.add(index);
+      yield image;
+      if (seen.size >= of) return;
     }
   } finally {
     wait.done();
   }
   throw wait.signal.reason;
+}
+
+function imageIn(answer: unknown): Image | undefined {
+  return busImageReady.safeParse(answer).data ?? foreignImage.safeParse(answer).data;
 }
 
 function parse(text: string): unknown {

@@ -43,6 +43,18 @@ describe('image-server bus send', () => {
     expect(body.request).toMatchObject({ seed: 7, era: 'modern', depth_map: { image_id: expect.any(String) } });
   });
 
+  it('saves every image of a request', async () => {
+    const { bus, env } = await meetingPlace();
+    await startApp({ config: { bus: { enabled: true, ...bus } } });
+    const dir = await temporaryDir();
+    const flags = [...SMALL, '--num-images', '3', '-o', 'out.png', '--json'];
+    const { code, lines } = await run(dir, ['bus', 'send', 'A river', ...flags], env);
+    const files = [1, 2, 3].map((number) => join(dir, `out-${number}.png`));
+    expect([code, lines]).toEqual([0, files.map((file, index) => expect.objectContaining({ index, files: [file] }))]);
+    const images = await Promise.all(files.map((file) => readFile(file)));
+    expect(new Set(images.map((bytes) => bytes.toString('base64'))).size).toBe(3);
+  });
+
   it('works in the layout pubsub, and prints the whole answer with --json', async () => {
     const { bus, env } = await meetingPlace();
     await startApp({ config: { bus: { enabled: true, layout: 'pubsub', ...bus } } });
