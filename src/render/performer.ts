@@ -169,7 +169,8 @@ export function createPerformer(options: PerformerOptions): Perform {
     if (error.code === 'upstream_rate_limited') pace.hold(error.retryAfterMs ?? 0);
     const { aborted, reason } = work.abort.signal;
     const timedOut = asAppError(reason).code === 'render_timeout' && work.ranMs >= timeoutMs;
-    if (!aborted) admission.fail(error);
+    if (!aborted && isOfEarlierProcess(work, error)) admission.abandon();
+    else if (!aborted) admission.fail(error);
     else if (timedOut) admission.fail(asAppError(reason));
     else admission.abandon();
   }
@@ -185,6 +186,11 @@ export function createPerformer(options: PerformerOptions): Perform {
   }
 
   return perform;
+}
+
+/** Whether the outcome is unknown of what an earlier process had asked: that tells nothing about the generator now. */
+function isOfEarlierProcess({ claimed, attempt }: RunningWork, { code }: AppError): boolean {
+  return code === 'outcome_unknown' && claimed.remoteId !== undefined && attempt === claimed.attempt;
 }
 
 /** What is drawn already is kept although the server stops: it need not be drawn, or paid, again. */

@@ -163,6 +163,28 @@ describe('the circuit of a generator', () => {
     expect(states).toEqual(['draw open', 'draw degraded', 'draw ready']);
   });
 
+  it('is not opened by what nobody can know of the jobs of an earlier process', async () => {
+    const { submit, generator, runner, watch } = await startRunner();
+    const unknown = new AppError('outcome_unknown', 'Nobody knows.');
+    for (let number = 1; number <= 10; number += 2) {
+      const { id, workId } = await submit();
+      const before = await generator.call(number);
+      await before.hooks.onRemoteId(`job-${number}`);
+      await runner.stop(workId, new AppError('draining', 'The server stops.'));
+      runner.wake('draw');
+      (await generator.call(number + 1)).fail(unknown);
+      expect(await watch.until('RenderFailed', id)).toMatchObject({ code: 'outcome_unknown' });
+    }
+    expect(runner.healthOf('draw')).toEqual({ state: 'ready' });
+
+    for (let number = 11; number <= 15; number += 1) {
+      const { id } = await submit();
+      (await generator.call(number)).fail(unknown);
+      await watch.until('RenderFailed', id);
+    }
+    expect(runner.healthOf('draw').state).toBe('open');
+  });
+
   it('is opened by images that cannot be used as well', async () => {
     const { submit, generator, runner, watch } = await startRunner();
     const broken = { kind: 'encoded', bytes: Buffer.from('<html>Sorry</html>'), seed: 7 } as const;
