@@ -9,11 +9,11 @@ export interface Clock {
 }
 
 /**
- * Ms since 1970 by a clock that is right when this is called, unless that would not be after `after`, and never jumps
+ * Ms since 1970 by a clock that is right when this is called, unless that would be before `atLeast`, and never jumps
  * from then on.
  */
-export function createSteadyTime(clock: Pick<Clock, 'now' | 'elapsed'>, after = 0): () => number {
-  const offset = Math.max(clock.now(), after + 1) - clock.elapsed();
+export function createSteadyTime(clock: Pick<Clock, 'now' | 'elapsed'>, atLeast = 0): () => number {
+  const offset = Math.max(clock.now(), atLeast) - clock.elapsed();
   return () => Math.round(offset + clock.elapsed());
 }
 

@@ -278,8 +278,8 @@ describe('a clock that jumps', () => {
     const young = await first.draw('b');
     await first.journal.close();
     const clock = new ManualClock(before.now() + jump);
-    const { draw, round, pass } = await startAt(clock, dir, { maxBytes: 1500 });
-    await round();
+    const { draw, pass } = await startAt(clock, dir, { maxBytes: 1500 });
+    await pass(1);
     const newest = await draw('c');
     const there = async () => [await old.isThere(), await young.isThere(), await newest.isThere()];
     await pass(4 * MINUTE);
