@@ -29,6 +29,7 @@ import type { RenderService } from './render/service.ts';
 import { createRenderService } from './render/service.ts';
 import { openSqliteJournal } from './render/sqlite/journal.ts';
 import { createStorageGate } from './render/storage-gate.ts';
+import { createStrayInputs } from './render/stray-inputs.ts';
 import { createWorkNotes } from './render/work-notes.ts';
 import { createImages } from './store/convert.ts';
 import { freeBytes } from './store/disk-space.ts';
@@ -295,6 +296,7 @@ export async function startImageServer(options: ImageServerOptions): Promise<Ima
   links.base = await listen(http, config.http);
   await bus?.start();
   parts.defer(retention.start());
+  parts.defer(createStrayInputs({ journal, store, clock, log }).start());
   void timeouts.look();
   await disks.start();
   await healthFile?.start();

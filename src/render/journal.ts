@@ -157,8 +157,8 @@ export interface JournalOperations {
    * still waits for stays.
    */
   evict(call: { limits: EvictionLimits; at: number }): readonly EvictedFile[];
-  /** Gives up images that were, or were to be, saved and that nothing came of; those of the index stay. */
-  doom(call: { images: readonly Pick<ImageRecord, 'imageId' | 'format'>[] }): void;
+  /** Gives up files that were, or were to be, saved and that nothing came of; those of the index stay. */
+  doom(call: { files: readonly EvictedFile[] }): void;
   /** Files that were given up, but not removed before the process died. */
   doomed(call: Record<string, never>): readonly EvictedFile[];
   /** Whether a file is given up still: it may have been saved, and entered, anew since then. */

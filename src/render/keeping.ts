@@ -10,6 +10,7 @@ import type { RenderImage } from './records.ts';
 import type { RunningWork } from './running.ts';
 import type { StorageGate } from './storage-gate.ts';
 import type { Made, WorkNotes } from './work-notes.ts';
+import { fileOf } from './work-notes.ts';
 
 /** An image as it is to be stored. */
 export interface FinishedImage extends Pick<RenderImage, 'imageId' | 'format' | 'width' | 'height' | 'seed'> {
@@ -64,7 +65,7 @@ export function createKeeping({ journal, store, storage, notes, endings, clock, 
   /** Some of the images may be stored, and nothing will come of them. Else the next start sees to it, by the note. */
   async function drop({ claimed: { workId }, context }: RunningWork, { images: dropped }: Made): Promise<void> {
     const written = await endings.persist('the loss of images', context, async () => {
-      await journal.doom({ images: dropped });
+      await journal.doom({ files: dropped.map(fileOf) });
       return true;
     });
     if (written === true) await notes.forget(workId);

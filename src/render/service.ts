@@ -4,7 +4,6 @@ import type { Hub } from './hub.ts';
 import { newId } from './ids.ts';
 import type { Journal } from './journal.ts';
 import type { Links } from './links.ts';
-import type { Logger } from './logger.ts';
 import type { Submission } from './prepare.ts';
 import { unknownGenerator } from './prepare.ts';
 import { presentGenerator, presentRender } from './present.ts';
@@ -20,7 +19,6 @@ export interface RenderServiceOptions extends Omit<SubmittingOptions, 'present' 
   readonly hub: Hub;
   readonly runner: Runner;
   readonly links: Links;
-  readonly log: Logger;
 }
 
 /** A page of renders, newest first. `next` is where the following page begins. */

@@ -5,6 +5,7 @@ import { invalidRequest } from '../messages/render-request.ts';
 import type { Hold, ImageStore } from '../store/image-store.ts';
 import type { Hub, PublishedEvent } from './hub.ts';
 import type { Journal } from './journal.ts';
+import type { Logger } from './logger.ts';
 import type { PreparationOptions, Submission } from './prepare.ts';
 import { createPreparation } from './prepare.ts';
 import type { QueueTimeouts } from './queue-timeouts.ts';
@@ -21,6 +22,7 @@ export interface SubmittingOptions extends PreparationOptions {
   readonly maxQueued: number;
   readonly store: Pick<ImageStore, 'hold' | 'has'>;
   readonly storage: Pick<StorageGate, 'admit'>;
+  readonly log: Logger;
   present(record: RenderRecord): RenderResource;
   draining(): boolean;
 }
@@ -50,7 +52,18 @@ export function createSubmitting(options: SubmittingOptions) {
     try {
       return await answer(call, hold);
     } finally {
+      await giveUpInputs(hold);
       hold.release();
+    }
+  }
+
+  /** Input images of a request that was not taken: nobody else would ever give them up. */
+  async function giveUpInputs({ inputs }: Hold): Promise<void> {
+    if (inputs.size === 0) return;
+    try {
+      await journal.doom({ files: [...inputs].map((imageId) => ({ kind: 'input', imageId })) });
+    } catch (error) {
+      options.log.warn({ err: error }, 'input images that nobody wants could not be given up');
     }
   }
 
@@ -63,7 +76,7 @@ export function createSubmitting(options: SubmittingOptions) {
       for (const [index, submission] of call.submissions.entries()) {
         renders.push(await prepareOne(call, submission, index, hold));
       }
-      return await take(call, renders);
+      return await take(call, renders, hold);
     } catch (error) {
       // What was accepted once stays accepted, even where it would be refused today.
       const conflict = ['request_id_conflict', 'idempotency_key_conflict'].includes(asAppError(error).code);
@@ -141,12 +154,14 @@ export function createSubmitting(options: SubmittingOptions) {
     return same ? known : undefined;
   }
 
-  async function take({ idempotencyKey }: Call, renders: readonly NewRender[]): Promise<Submitted[]> {
+  async function take({ idempotencyKey }: Call, renders: readonly NewRender[], hold: Hold): Promise<Submitted[]> {
     const idempotency =
       idempotencyKey === undefined
         ? undefined
         : { key: idempotencyKey, bodyHash: hashOfCall(renders.map(({ bodyHash }) => bodyHash)) };
     const outcome = await journal.accept({ renders, idempotency, maxQueued: options.maxQueued });
+    // Taken or not: the journal knows of them now.
+    hold.inputs.clear();
     if (outcome.kind !== 'taken') throw refusal(outcome, renders);
     for (const workId of outcome.stoppedWork) {
       void runner.stop(workId, new AppError('superseded', 'A newer request with clear_queue took its place.'));

@@ -4,7 +4,7 @@ import type { ImageStore } from '../store/image-store.ts';
 import type { Clock } from './clock.ts';
 import type { Journal } from './journal.ts';
 import type { Logger } from './logger.ts';
-import type { RenderImage } from './records.ts';
+import type { EvictedFile, RenderImage } from './records.ts';
 
 const madeSchema = z.object({
   images: z
@@ -28,6 +28,11 @@ export interface Made {
   readonly images: readonly RenderImage[];
   readonly renderMs: number;
   readonly storeMs: number;
+}
+
+/** An image as a file of the store. */
+export function fileOf({ imageId, format }: RenderImage): EvictedFile {
+  return { kind: 'image', imageId, format };
 }
 
 /** Notes beside the images of what works have made, for the moment until the journal has it. */
@@ -121,7 +126,7 @@ export function createWorkNotes({ journal, store, clock, steadyNow, log }: WorkN
       }
       for (const workId of noted) {
         const left = await madeBy(workId);
-        if (left !== undefined) await journal.doom({ images: left.images });
+        if (left !== undefined) await journal.doom({ files: left.images.map(fileOf) });
       }
       await forget();
       return adopted;

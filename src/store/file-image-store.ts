@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { lstat, rm } from 'node:fs/promises';
+import { lstat, readdir, rm } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { AppError } from '../errors.ts';
 import type { ImageFormat } from '../messages/fields.ts';
@@ -42,22 +42,24 @@ export async function createFileImageStore(options: { dir: string }): Promise<Fi
     return join(dir, 'inputs', folderOf(imageId), imageId);
   }
 
-  async function store(
-    bytes: Uint8Array,
-    pathFor: (imageId: string) => string,
-    hold: Hold | undefined,
-  ): Promise<StoredFile> {
-    const imageId = createHash('sha256').update(bytes).digest('hex');
-    await holds.keep(pathFor(imageId), hold);
-    await files.put(pathFor(imageId), bytes);
+  async function put(imageId: string, bytes: Uint8Array, path: string, hold: Hold | undefined): Promise<StoredFile> {
+    await holds.keep(path, hold);
+    await files.put(path, bytes);
     return { imageId, bytes: bytes.length };
   }
 
   await files.sweep();
   return {
     pathOf,
-    save: async (bytes, format, hold) => await store(bytes, (imageId) => pathOf(imageId, format), hold),
-    saveInput: async (bytes, hold) => await store(bytes, inputPathOf, hold),
+    async save(bytes, format, hold) {
+      const imageId = idOf(bytes);
+      return await put(imageId, bytes, pathOf(imageId, format), hold);
+    },
+    async saveInput(bytes, hold) {
+      const imageId = idOf(bytes);
+      hold?.inputs.add(imageId);
+      return await put(imageId, bytes, inputPathOf(imageId), hold);
+    },
     hold: holds.open,
 
     async remove(file, isWanted) {
@@ -71,6 +73,15 @@ export async function createFileImageStore(options: { dir: string }): Promise<Fi
           throw storageError(error);
         }
       });
+    },
+
+    inputParts: Array.from({ length: 256 }, (_, number) => number.toString(16).padStart(2, '0')),
+
+    async listInputs(part, before) {
+      const folder = join(dir, 'inputs', part);
+      const names = (await listFolder(folder)).filter(isImageId);
+      const old = await Promise.all(names.map(async (name) => await isWrittenBefore(join(folder, name), before)));
+      return names.filter((_, index) => old[index]);
     },
 
     async readInput(imageId) {
@@ -117,8 +128,35 @@ export async function createFileImageStore(options: { dir: string }): Promise<Fi
 
 /** The folder of an image. Its check makes every path here one of ours, whatever the caller was sent. */
 function folderOf(imageId: string): string {
-  if (!/^[0-9a-f]{64}$/.test(imageId)) throw notFound();
+  if (!isImageId(imageId)) throw notFound();
   return imageId.slice(0, 2);
+}
+
+function isImageId(name: string): boolean {
+  return /^[0-9a-f]{64}$/.test(name);
+}
+
+function idOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+async function listFolder(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return [];
+    throw storageError(error);
+  }
+}
+
+async function isWrittenBefore(path: string, time: number): Promise<boolean> {
+  try {
+    const stat = await lstat(path);
+    return stat.isFile() && stat.mtimeMs < time;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw storageError(error);
+  }
 }
 
 async function openImage(path: string) {

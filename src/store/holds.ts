@@ -19,6 +19,7 @@ export function createHolds() {
     open(): Hold {
       const mine: string[] = [];
       const hold: Hold = {
+        inputs: new Set(),
         release() {
           for (const path of mine.splice(0)) release(path);
         },

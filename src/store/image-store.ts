@@ -9,6 +9,8 @@ export interface StoredFile {
 
 /** Files that must not be removed yet, because nothing durable speaks of them so far. */
 export interface Hold {
+  /** Input images that were saved under it, or were to be. Whoever enters them into the journal may empty it. */
+  readonly inputs: Set<string>;
   release(): void;
 }
 
@@ -33,6 +35,10 @@ export interface ImageStore {
    * the file removed, whoever saves it waits. Who reads it goes on reading. Throws `storage_failed`, or as `isWanted`.
    */
   remove(file: StoreFile, isWanted?: () => Promise<boolean>): Promise<boolean>;
+  /** The parts in which input images lie. */
+  readonly inputParts: readonly string[];
+  /** Ids of the input images of a part that were written before then, in ms since 1970. Throws `storage_failed`. */
+  listInputs(part: string, before: number): Promise<string[]>;
   /** An input image's bytes. Throws `image_not_found`. */
   readInput(imageId: string): Promise<Buffer>;
   /** A finished image's file, opened. Throws `image_not_found`. The caller closes it by ending the stream. */

@@ -40,8 +40,11 @@ export async function startStepped(options: { config?: ConfigChanges; dir?: stri
     overrides: { clock, generators: new Map([generator, other].map((each) => [each.name, each])) },
   });
   const { renders } = app;
-  // The event stream's pings, the looks at the disks and the retention's rounds: from now on, timers are the test's.
-  while (clock.pending < 3) await new Promise((resolve) => setImmediate(resolve));
+  // The event stream's pings, the looks at the disks, at stray inputs and at jobs that were left, and the retention's
+  // rounds: from now on, timers are the test's.
+  while (clock.pending < 5) await new Promise((resolve) => setImmediate(resolve));
+  // What is due at once.
+  await clock.advance(0);
   const watch = watchEvents(renders.subscribe);
   const stop = async () => {
     const stopped = app.stop();

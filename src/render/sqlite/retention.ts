@@ -41,6 +41,14 @@ export function createRetentionOperations(context: JournalContext): RetentionOpe
     });
   }
 
+  function isKept({ kind, imageId }: EvictedFile): boolean {
+    const sql =
+      kind === 'image'
+        ? 'SELECT 1 FROM images WHERE image_id = $imageId AND evicted_at IS NULL'
+        : 'SELECT 1 FROM inputs WHERE image_id = $imageId';
+    return one(sql, { imageId }) !== undefined;
+  }
+
   function giveUp(file: EvictedFile, at: number): void {
     if (file.kind === 'image') run('UPDATE images SET evicted_at = $at WHERE image_id = $id', { id: file.imageId, at });
     else run('DELETE FROM inputs WHERE image_id = $id', { id: file.imageId });
@@ -92,11 +100,8 @@ export function createRetentionOperations(context: JournalContext): RetentionOpe
       return evicted;
     },
 
-    doom({ images }) {
-      for (const { imageId, format } of images) {
-        const known = one('SELECT 1 FROM images WHERE image_id = $imageId AND evicted_at IS NULL', { imageId });
-        if (known === undefined) addToDoomed({ kind: 'image', imageId, format });
-      }
+    doom({ files }) {
+      for (const file of files) if (!isKept(file)) addToDoomed(file);
     },
 
     doomed() {

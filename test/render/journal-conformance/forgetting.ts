@@ -212,12 +212,17 @@ export function forgettingOfJournal(open: OpenJournal): void {
     it('may be one that nothing came of, but none that is known', async () => {
       const { journal } = await open();
       await draw(journal, 'a', AT);
-      const images = [imageOf('a'), imageOf('b')];
-      await journal.doom({ images });
-      await journal.doom({ images });
-      const left = { kind: 'image', imageId: imageOf('b').imageId, format: 'png' } as const;
-      expect(await journal.doomed({})).toEqual([left]);
+      const files = ['a', 'b'].map((digit) => ({ kind: 'image', imageId: digit.repeat(64), format: 'png' }) as const);
+      await journal.doom({ files });
+      await journal.doom({ files });
+      expect(await journal.doomed({})).toEqual(files.slice(1));
       await draw(journal, 'b', AT);
+      expect(await journal.doomed({})).toEqual([]);
+      const inputs = ['1', '2'].map((digit) => ({ kind: 'input', imageId: digit.repeat(64) }) as const);
+      await accept(journal, { inputs: [{ imageId: '1'.repeat(64), bytes: 5 }] });
+      await journal.doom({ files: inputs });
+      expect(await journal.doomed({})).toEqual(inputs.slice(1));
+      await accept(journal, { inputs: [{ imageId: '2'.repeat(64), bytes: 5 }] });
       expect(await journal.doomed({})).toEqual([]);
     });
 
