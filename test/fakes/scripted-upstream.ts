@@ -160,10 +160,11 @@ export function cutShort(bytes: Uint8Array, type = 'image/png'): Behaviour {
   };
 }
 
-/** Sends zeros without announcing how many, until `bytes` are sent or nobody reads. */
-export function flood(bytes: number, type = 'image/png'): Behaviour {
+/** Sends zeros behind `start` without announcing how many, until `bytes` are sent or nobody reads. */
+export function flood(bytes: number, type = 'image/png', start: Uint8Array = Buffer.of()): Behaviour {
   return (response) => {
     response.writeHead(200, { 'content-type': type });
+    response.write(start);
     const part = Buffer.alloc(65_536);
     let left = bytes;
     const send = (): void => {

@@ -3,7 +3,7 @@ import { decodeBase64 } from '../../messages/base64.ts';
 import type { Clock } from '../../render/clock.ts';
 import { checkAddress } from './addresses.ts';
 import { statusFailure } from './failures.ts';
-import type { UpstreamAnswer, UpstreamHttp } from './http.ts';
+import type { UpstreamHttp, UpstreamStream } from './http.ts';
 import { MAX_ANSWER_BYTES } from './http.ts';
 import { readAgain } from './reads.ts';
 
@@ -43,27 +43,40 @@ export function createImageReader({ http, clock, provider, baseUrl, hosts }: Ima
 
   async function fetchImage(address: string, signal: AbortSignal): Promise<Uint8Array> {
     if (address.startsWith('data:')) return decode(address);
-    const answer = await readAgain(() => follow(address, signal), { clock, signal, tries: TRIES });
-    return checkImage(answer.body, provider);
+    return await readAgain(() => follow(address, signal), { clock, signal, tries: TRIES });
   }
 
-  async function follow(address: string, signal: AbortSignal): Promise<UpstreamAnswer> {
+  async function follow(address: string, signal: AbortSignal): Promise<Uint8Array> {
     let next = checkAddress(address, rules);
     for (let hops = 0; hops <= MAX_HOPS; hops += 1) {
-      const answer = await http.exchange({ method: 'GET', ...next, signal, timeoutMs: DOWNLOAD_MS });
-      if (!REDIRECTS.has(answer.status)) return successful(answer);
+      const answer = await http.open({ method: 'GET', ...next, signal, timeoutMs: DOWNLOAD_MS });
+      if (answer.status === 200) return await readBody(answer);
+      answer.leave('ok');
+      if (!REDIRECTS.has(answer.status)) throw failure(answer);
       const location = answer.headers.location ?? '';
       next = checkAddress(URL.canParse(location, next.url.href) ? new URL(location, next.url).href : '', rules);
     }
     throw new AppError('upstream_failed', `${provider} redirects its image too often.`, { retryable: false });
   }
 
-  function successful(answer: UpstreamAnswer): UpstreamAnswer {
-    if (answer.status === 200) return answer;
-    if (GONE.has(answer.status)) {
-      throw new AppError('result_expired', `The image at ${provider} is gone (HTTP ${answer.status}).`);
+  /** What does not begin like an image is left at once, however much of it would come. */
+  async function readBody({ body, leave }: UpstreamStream): Promise<Uint8Array> {
+    const parts: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const part of body) {
+      const known = bytes >= SIGNATURE_BYTES;
+      parts.push(part);
+      bytes += part.length;
+      if (known || bytes < SIGNATURE_BYTES || isImage(Buffer.concat(parts))) continue;
+      leave('ok');
+      throw noImage(provider);
     }
-    throw statusFailure(answer, { provider, clock, submits: false });
+    return checkImage(Buffer.concat(parts), provider);
+  }
+
+  function failure(answer: UpstreamStream): AppError {
+    if (!GONE.has(answer.status)) return statusFailure(answer, { provider, clock, submits: false });
+    return new AppError('result_expired', `The image at ${provider} is gone (HTTP ${answer.status}).`);
   }
 
   function decode(text: string): Uint8Array {
@@ -84,9 +97,19 @@ const SIGNATURES = [
   { at: 8, bytes: Buffer.from('WEBP', 'latin1') },
 ] as const;
 
+/** So many bytes tell. */
+const SIGNATURE_BYTES = 12;
+
 /** The bytes as they are when they begin like PNG, JPEG or WebP. Throws `invalid_output`. The store decodes the rest. */
 export function checkImage(bytes: Uint8Array, provider: string): Uint8Array {
-  const known = SIGNATURES.some(({ at, bytes: start }) => start.equals(bytes.subarray(at, at + start.length)));
-  if (known) return bytes;
-  throw new AppError('invalid_output', `${provider} sent something that is not a PNG, JPEG or WebP image.`);
+  if (isImage(bytes)) return bytes;
+  throw noImage(provider);
+}
+
+function isImage(bytes: Uint8Array): boolean {
+  return SIGNATURES.some(({ at, bytes: start }) => start.equals(bytes.subarray(at, at + start.length)));
+}
+
+function noImage(provider: string): AppError {
+  return new AppError('invalid_output', `${provider} sent something that is not a PNG, JPEG or WebP image.`);
 }
