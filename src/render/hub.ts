@@ -5,7 +5,7 @@ import type { LoggedEvent } from './records.ts';
 
 /** A committed event as transports send it. */
 export interface PublishedEvent extends LoggedEvent {
-  /** The event as one line of JSON, serialised once for all who send it; without paths that callers may not see. */
+  /** The event as one line of JSON, made once for all who send it; without paths that callers may not see. */
   readonly json: string;
 }
 
@@ -48,15 +48,10 @@ export function createHub({ journal, links, onListenerError }: HubOptions): Hub 
   }
 
   function publishable({ owner, door, event }: LoggedEvent): PublishedEvent {
-    if (event.type !== 'ImageReady') return { owner, door, event, json: JSON.stringify(event) };
+    if (event.type !== 'ImageReady') return published({ owner, door, event }, event);
     const shown = { ...event, url: links.url(event.url) };
-    const uri = links.uri(event.image_id, event.format);
-    return {
-      owner,
-      door,
-      event: { ...shown, uri },
-      json: JSON.stringify(links.showPaths ? { ...shown, uri } : shown),
-    };
+    const whole = { ...shown, uri: links.uri(event.image_id, event.format) };
+    return published({ owner, door, event: whole }, links.showPaths ? whole : shown);
   }
 
   function add<M>(listeners: Set<Listener<M>>, listener: Listener<M>): () => void {
@@ -73,5 +68,16 @@ export function createHub({ journal, links, onListenerError }: HubOptions): Hub 
     subscribeProgress: (listener) => add(progress, listener),
     progress: (message) => tell(progress, message),
     publishable,
+  };
+}
+
+function published(logged: LoggedEvent, shown: object): PublishedEvent {
+  let text: string | undefined;
+  return {
+    ...logged,
+    get json() {
+      text ??= JSON.stringify(shown);
+      return text;
+    },
   };
 }

@@ -192,12 +192,13 @@ export interface JournalOperations {
   probe(call: { at: number }): void;
 }
 
-/** `JournalOperations`, each as a promise that resolves after its commit. */
-export type Journal = {
-  [O in keyof JournalOperations]: (
-    call: Parameters<JournalOperations[O]>[0],
-  ) => Promise<ReturnType<JournalOperations[O]>>;
-} & {
+/** Operations, each as a promise that resolves after its commit. */
+export type Committed<T extends { [O in keyof T]: (call: never) => unknown }> = {
+  [O in keyof T]: (call: Parameters<T[O]>[0]) => Promise<ReturnType<T[O]>>;
+};
+
+/** `JournalOperations` as promises, and what is about the journal as a whole. */
+export type Journal = Committed<JournalOperations> & {
   /** Names this journal; another one has other sequence numbers. */
   readonly logId: string;
   /** `seq` of the newest event; 0 when there is none. */

@@ -180,6 +180,8 @@ export interface ClaimedWork {
   readonly remoteId?: string | undefined;
   /** Whether its images may answer equal requests. */
   readonly shared: boolean;
+  /** Whether more waits for this generator. */
+  readonly more: boolean;
   /** How often each generator, or model of one (as in `fal/fast`), has failed at it. */
   readonly failures: Readonly<Record<string, number>>;
 }

@@ -73,8 +73,8 @@ interface Lane extends ServedGenerator {
   entering: number;
   /** Set while it waits for its pace. */
   cancelWait: (() => void) | undefined;
-  /** Set when work may have come in while the journal was being asked. */
-  woken: boolean;
+  /** Whether something may wait for it; not after the journal had nothing, until it is woken. */
+  hopeful: boolean;
   meanMs: number | undefined;
 }
 
@@ -127,21 +127,22 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
     const purse = createPurse({ generator: name, dailyUsd: served.dailySpendUsd, journal, clock });
     return {
       ...{ ...served, name, breaker, pace, purse },
-      ...{ active: 0, entering: 0, woken: false, meanMs: undefined, cancelWait: undefined },
+      ...{ active: 0, entering: 0, hopeful: true, meanMs: undefined, cancelWait: undefined },
     };
   }
 
   async function take(lane: Lane): Promise<void> {
-    while (hasRoom(lane) && !drained.signal.aborted && isReady(lane)) {
+    while (lane.hopeful && hasRoom(lane) && !drained.signal.aborted && isReady(lane)) {
       if (mustWait(lane)) return;
       lane.active += 1;
-      lane.woken = false;
+      // Whoever comes in while the journal is asked wakes the lane again.
+      lane.hopeful = false;
       const work = await claim(lane);
       if (work === undefined) {
         free(lane);
-        if (!lane.woken) return;
         continue;
       }
+      lane.hopeful ||= work.claimed.more;
       // A job that is there already is asked after, not for.
       if (work.remoteId === undefined) lane.pace.take();
       void run(lane, work);
@@ -225,7 +226,7 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
   function wake(name: string): void {
     const lane = lanes.get(name);
     if (lane === undefined) return;
-    lane.woken = true;
+    lane.hopeful = true;
     void take(lane);
   }
 

@@ -68,10 +68,33 @@ export function createRenderService(options: RenderServiceOptions) {
 
   /** Resolves with the render once it is over, or as it is after `ms`, when `signal` aborts or the server stops. */
   async function wait(id: string, owner: string, ms: number, signal?: AbortSignal): Promise<RenderResource> {
-    const { id: renderId } = await find(id, owner);
-    const isOver = async () => (await find(renderId, owner)).finishedAt !== undefined;
-    await waits.until(renderId, ms, isOver, signal);
-    return present(await find(renderId, owner));
+    const watch = waits.watch();
+    try {
+      const found = await find(id, owner);
+      if (found.finishedAt !== undefined) return present(found);
+      await watch.until(found.id, ms, signal);
+      return present(await find(found.id, owner));
+    } finally {
+      watch.close();
+    }
+  }
+
+  /** `submit` and `wait` in one, with the render as it is then. */
+  async function submitAndWait(
+    submission: Submission,
+    idempotencyKey: string | undefined,
+    { ms, signal }: { readonly ms: number; readonly signal?: AbortSignal },
+  ): Promise<Submitted> {
+    const watch = waits.watch();
+    try {
+      const submitted = await submit(submission, idempotencyKey);
+      const { id, finished_at } = submitted.render;
+      if (finished_at !== undefined) return submitted;
+      await watch.until(id, ms, signal);
+      return { ...submitted, render: present(await find(id, submission.caller.owner)) };
+    } finally {
+      watch.close();
+    }
   }
 
   /** Ends a render unless it is over; says what really happened. Throws `render_not_found`. */
@@ -126,6 +149,7 @@ export function createRenderService(options: RenderServiceOptions) {
   return {
     submit,
     submitBatch,
+    submitAndWait,
     wait,
     cancel,
     list,

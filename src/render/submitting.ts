@@ -72,11 +72,11 @@ export function createSubmitting(options: SubmittingOptions) {
       if (options.draining()) throw new AppError('draining', 'The server is stopping and takes no more renders.');
       await options.storage.admit();
       refuseTwins(call);
-      const renders: NewRender[] = [];
+      const prepared: Prepared[] = [];
       for (const [index, submission] of call.submissions.entries()) {
-        renders.push(await prepareOne(call, submission, index, hold));
+        prepared.push(await prepareOne(call, submission, index, hold));
       }
-      return await take(call, renders, hold);
+      return await take(call, prepared, hold);
     } catch (error) {
       // What was accepted once stays accepted, even where it would be refused today.
       const conflict = ['request_id_conflict', 'idempotency_key_conflict'].includes(asAppError(error).code);
@@ -86,11 +86,12 @@ export function createSubmitting(options: SubmittingOptions) {
     }
   }
 
-  async function prepareOne({ batchId }: Call, submission: Submission, index: number, hold: Hold) {
+  async function prepareOne({ batchId }: Call, submission: Submission, index: number, hold: Hold): Promise<Prepared> {
     try {
       const render = { ...(await preparation.prepare(submission, hold)), batchId };
-      if (!(await hasStored(render))) refuseWhileOpen(render);
-      return render;
+      const stored = await hasStored(render);
+      if (!stored) refuseWhileOpen(render);
+      return { render, stored };
     } catch (error) {
       throw batchId === undefined ? error : named(asAppError(error), index);
     }
@@ -154,29 +155,33 @@ export function createSubmitting(options: SubmittingOptions) {
     return same ? known : undefined;
   }
 
-  async function take({ idempotencyKey }: Call, renders: readonly NewRender[], hold: Hold): Promise<Submitted[]> {
+  async function take({ idempotencyKey }: Call, prepared: readonly Prepared[], hold: Hold): Promise<Submitted[]> {
+    const renders = prepared.map(({ render }) => render);
     const idempotency =
       idempotencyKey === undefined
         ? undefined
         : { key: idempotencyKey, bodyHash: hashOfCall(renders.map(({ bodyHash }) => bodyHash)) };
-    const outcome = await journal.accept({ renders, idempotency, maxQueued: options.maxQueued });
+    const accepting = journal.accept({ renders, idempotency, maxQueued: options.maxQueued });
+    // Free slots ask for work behind it, and get it in the same commit.
+    for (const { render, stored } of prepared) if (!stored) runner.wake(render.generator);
+    const outcome = await accepting;
     // Taken or not: the journal knows of them now.
     hold.inputs.clear();
     if (outcome.kind !== 'taken') throw refusal(outcome, renders);
     for (const workId of outcome.stoppedWork) {
       void runner.stop(workId, new AppError('superseded', 'A newer request with clear_queue took its place.'));
     }
-    for (const [index, taken] of outcome.renders.entries()) begin(taken, renders[index]);
+    for (const [index, taken] of outcome.renders.entries()) begin(taken, prepared[index]);
     return await Promise.all(outcome.renders.map(toSubmitted));
   }
 
   /** Has somebody look after a render that has come in. */
-  function begin(taken: Taken, asked: NewRender | undefined): void {
+  function begin(taken: Taken, asked: Prepared | undefined): void {
     if (taken.kind === 'known' || asked === undefined) return;
     const { id: renderId, status, workId, generator, requestId, timeoutMs, fallback } = taken.render;
     if (status === 'queued') {
-      timeouts.expect(asked.queueUntil);
-      runner.wake(generator);
+      timeouts.expect(asked.render.queueUntil);
+      if (asked.stored) runner.wake(generator);
     }
     // Work under way was joined; it must know who waits, and for how long.
     if (status === 'running') runner.join(workId, { renderId, requestId, timeoutMs, fallback, spentMs: 0 });
@@ -215,6 +220,12 @@ export function createSubmitting(options: SubmittingOptions) {
   }
 
   return { submitAll };
+}
+
+/** A render on its way into the journal, and whether stored images are expected to answer. */
+interface Prepared {
+  readonly render: NewRender;
+  readonly stored: boolean;
 }
 
 /** Two requests of one call cannot have the same id. */

@@ -1,45 +1,68 @@
 import type { Clock } from './clock.ts';
 import type { Hub, PublishedEvent } from './hub.ts';
 
-/** Callers that wait for the end of a render. */
+/** Callers that wait for the ends of renders. */
 export interface Waits {
-  /**
-   * Resolves once the render is over, or after `ms`, when `signal` aborts or the server stops. `isOver` is asked after
-   * listening has begun, so that an end in between is not missed.
-   */
-  until(renderId: string, ms: number, isOver: () => Promise<boolean>, signal?: AbortSignal): Promise<void>;
+  /** Listens from now on; close it. */
+  watch(): Watch;
   /** Ends every wait, also those that begin later. */
   endAll(): void;
 }
 
-/** Creates them. */
+/** Somebody who listens before it is known to what, so that no end is missed meanwhile. */
+export interface Watch {
+  /** Resolves once the render has ended since `watch`, or after `ms`, when `signal` aborts or the server stops. */
+  until(renderId: string, ms: number, signal?: AbortSignal): Promise<void>;
+  close(): void;
+}
+
+/** Creates them, with one subscription for all. */
 export function createWaits({ hub, clock }: { hub: Pick<Hub, 'subscribe'>; clock: Pick<Clock, 'after'> }): Waits {
-  /** How to end each wait at once. */
-  const waits = new Set<() => void>();
+  /** What each watch has heard that does not know yet what it waits for. */
+  const listening = new Set<Set<string>>();
+  /** How to end each wait at once, by render. */
+  const waiting = new Map<string, Set<() => void>>();
   let ended = false;
+  hub.subscribe(({ event }) => {
+    if (!isLast(event) || !('render_id' in event)) return;
+    for (const heard of listening) heard.add(event.render_id);
+    for (const leave of waiting.get(event.render_id) ?? []) leave();
+  });
+
+  async function wait(renderId: string, ms: number, signal: AbortSignal | undefined): Promise<void> {
+    if (ended || signal?.aborted === true) return;
+    const over = Promise.withResolvers<void>();
+    const leave = () => over.resolve();
+    const others = waiting.get(renderId) ?? new Set();
+    waiting.set(renderId, others.add(leave));
+    const cancelTimer = clock.after(ms, leave);
+    signal?.addEventListener('abort', leave);
+    try {
+      await over.promise;
+    } finally {
+      others.delete(leave);
+      if (others.size === 0) waiting.delete(renderId);
+      cancelTimer();
+      signal?.removeEventListener('abort', leave);
+    }
+  }
+
   return {
-    async until(renderId, ms, isOver, signal) {
-      const over = Promise.withResolvers<void>();
-      const leave = () => over.resolve();
-      const unsubscribe = hub.subscribe(({ event }) => {
-        if (isLast(event) && 'render_id' in event && event.render_id === renderId) leave();
-      });
-      const cancelTimer = clock.after(ms, leave);
-      waits.add(leave);
-      signal?.addEventListener('abort', leave);
-      try {
-        if (!(await isOver()) && signal?.aborted !== true && !ended) await over.promise;
-      } finally {
-        unsubscribe();
-        cancelTimer();
-        waits.delete(leave);
-        signal?.removeEventListener('abort', leave);
-      }
+    watch() {
+      const heard = new Set<string>();
+      listening.add(heard);
+      return {
+        async until(renderId, ms, signal) {
+          listening.delete(heard);
+          if (!heard.has(renderId)) await wait(renderId, ms, signal);
+        },
+        close: () => void listening.delete(heard),
+      };
     },
 
     endAll() {
       ended = true;
-      for (const end of waits) end();
+      for (const leave of [...waiting.values()].flatMap((leaves) => [...leaves])) leave();
     },
   };
 }

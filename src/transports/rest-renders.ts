@@ -4,6 +4,7 @@ import { cancelOutcome, renderResource } from '../messages/render.ts';
 import { strictRenderRequest, withoutNulls } from '../messages/render-request.ts';
 import type { Caller } from '../render/records.ts';
 import type { RenderService } from '../render/service.ts';
+import { goneSignal } from './http/gone.ts';
 import { problems } from './http/openapi.ts';
 import { MAX_WAIT_S, preferredWaitMs } from './http/prefer.ts';
 import type { HttpServer } from './http/server.ts';
@@ -31,6 +32,10 @@ const keyHeader = z.object({
     .describe('Names this call: sent again within 24 hours, it is answered with what it made the first time'),
 });
 
+function pathOf({ id }: { readonly id: string }): string {
+  return `/v1/renders/${id}`;
+}
+
 /** Adds the routes that ask for renders, follow and end them. */
 export function addRenderRoutes(app: HttpServer, of: { renders: RenderService; config: Config['http'] }): void {
   const { renders, config } = of;
@@ -56,22 +61,22 @@ export function addRenderRoutes(app: HttpServer, of: { renders: RenderService; c
       },
     },
     async (request, reply) => {
-      const { kind, render } = await renders.submit(
-        { caller: ANONYMOUS, request: withoutNulls(request.body), mode: 'strict' },
-        request.headers['idempotency-key'],
-      );
-      void reply.header('location', `/v1/renders/${render.id}`);
+      const submission = { caller: ANONYMOUS, request: withoutNulls(request.body), mode: 'strict' } as const;
+      const key = request.headers['idempotency-key'];
       const waitMs = preferredWaitMs(request.headers.prefer);
-      if (waitMs === undefined) return reply.code(kind === 'known' ? 200 : 202).send(render);
-
-      void reply.header('preference-applied', `wait=${waitMs / 1000}`);
-      const later = await renders.wait(
-        render.id,
-        ANONYMOUS.owner,
-        waitMs,
-        AbortSignal.any([request.signal, stopping.signal]),
-      );
-      return reply.code(later.finished_at === undefined ? 202 : 200).send(later);
+      if (waitMs === undefined) {
+        const { kind, render } = await renders.submit(submission, key);
+        return reply
+          .code(kind === 'known' ? 200 : 202)
+          .header('location', pathOf(render))
+          .send(render);
+      }
+      const signal = AbortSignal.any([goneSignal(reply), stopping.signal]);
+      const { render } = await renders.submitAndWait(submission, key, { ms: waitMs, signal });
+      return reply
+        .code(render.finished_at === undefined ? 202 : 200)
+        .headers({ location: pathOf(render), 'preference-applied': `wait=${waitMs / 1000}` })
+        .send(render);
     },
   );
 
@@ -125,7 +130,7 @@ export function addRenderRoutes(app: HttpServer, of: { renders: RenderService; c
         request.params.id,
         ANONYMOUS.owner,
         waitMs,
-        AbortSignal.any([request.signal, stopping.signal]),
+        AbortSignal.any([goneSignal(reply), stopping.signal]),
       );
     },
   );

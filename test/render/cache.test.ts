@@ -12,8 +12,9 @@ async function start(config: ConfigChanges = {}, dir?: string) {
   const server = await startStepped({ config, ...(dir === undefined ? {} : { dir }) });
   const { submit, generator, watch, renders } = server;
   const draw = async (request: Partial<RenderRequest>) => {
+    const next = generator.calls.length + 1;
     const { render } = await submit(request);
-    (await generator.call(generator.calls.length + 1)).finish();
+    (await generator.call(next)).finish();
     await watch.until('ImageReady', render.id);
     return await renders.get(render.id, 'ann');
   };

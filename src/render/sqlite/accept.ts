@@ -1,10 +1,10 @@
 import type { PublicError } from '../../errors.ts';
 import type { CacheUse } from '../../messages/outputs.ts';
 import { cancel, queuedEvent, start, succeed } from '../job.ts';
-import type { JournalOperations } from '../journal.ts';
 import type { NewRender, RenderRecord, Taken } from '../records.ts';
 import { createCalls } from './calls.ts';
 import type { JournalContext, StoredWork } from './context.ts';
+import type { NewlyTaken, ThreadOperations } from './protocol.ts';
 import type { StoredRender } from './rows.ts';
 import { readRender } from './rows.ts';
 import { createSharing } from './sharing.ts';
@@ -18,7 +18,7 @@ const SUPERSEDED: PublicError = {
   retryable: false,
 };
 
-type AcceptOperations = Pick<JournalOperations, 'accept' | 'findCall' | 'findShared'>;
+type AcceptOperations = Pick<ThreadOperations, 'accept' | 'findCall' | 'findShared'>;
 
 /** How renders come in. */
 export function createAccept(context: JournalContext): AcceptOperations {
@@ -50,7 +50,7 @@ export function createAccept(context: JournalContext): AcceptOperations {
   }
 
   /** How many works wait, and how many of them would run before a new one of this kind. */
-  function lookAtQueue({ generator, priority, door }: NewRender): { queued: number; ahead: number } {
+  function lookAtQueue({ generator, priority, door }: NewRender): QueueLook {
     const counts = one(
       `SELECT sum(queued) AS queued, sum(queued) FILTER (WHERE generator = $generator AND
          (priority > $priority OR (priority = $priority AND lane <= $lane))) AS ahead FROM queue_counts`,
@@ -73,6 +73,14 @@ export function createAccept(context: JournalContext): AcceptOperations {
     return [...new Map(older.map((render) => [render.id, render])).values()];
   }
 
+  function countQueued(generator: string, priority: number, lane: number): void {
+    run(
+      `INSERT INTO queue_counts (generator, priority, lane, queued) VALUES ($generator, $priority, $lane, 1)
+       ON CONFLICT DO UPDATE SET queued = queued + 1`,
+      { generator, priority, lane },
+    );
+  }
+
   function insertWork({ workId, generator, priority, door, spec, cacheKey, steadyAt }: NewRender): void {
     run(
       `INSERT INTO works (id, generator, status, priority, lane, spec, cache_key, created_at)
@@ -87,6 +95,7 @@ export function createAccept(context: JournalContext): AcceptOperations {
         at: steadyAt,
       },
     );
+    countQueued(generator, priority, LANES[door]);
     for (const role of ['referenceImage', 'depthMap', 'mask'] as const) {
       const imageId = spec[role];
       if (imageId === undefined) continue;
@@ -132,12 +141,11 @@ export function createAccept(context: JournalContext): AcceptOperations {
     log(queuedEvent(render, priority, render.spec.numImages, cache), at, render);
   }
 
-  function insertNew(render: NewRender): Taken {
-    const { ahead } = lookAtQueue(render);
+  function insertNew(render: NewRender, { ahead }: QueueLook): NewlyTaken {
     insertWork(render);
     const cache = render.cacheKey !== undefined && render.useCache ? 'miss' : 'bypass';
     insertRender(render, render.workId, cache);
-    return { kind: 'accepted', cache, render: { ...asRecord(render), queuePosition: ahead + 1 } };
+    return { kind: 'new', cache, queuePosition: ahead + 1 };
   }
 
   /** The stored images answer at once. */
@@ -164,11 +172,12 @@ export function createAccept(context: JournalContext): AcceptOperations {
     return complete(readRender(row));
   }
 
-  function take(render: NewRender): Taken {
+  /** `look`: what was seen of the queue, if nothing has changed since. */
+  function take(render: NewRender, look: QueueLook | undefined): NewlyTaken {
     const known = findKnown(render);
     if (known !== undefined) return { kind: 'known', render: complete(known) };
     const shared = render.useCache ? sharing.find(render.cacheKey) : undefined;
-    if (shared === undefined) return insertNew(render);
+    if (shared === undefined) return insertNew(render, look ?? lookAtQueue(render));
     return shared.status === 'succeeded' ? insertHit(render, shared) : insertJoined(render, shared);
   }
 
@@ -180,9 +189,12 @@ export function createAccept(context: JournalContext): AcceptOperations {
   }
 
   /** Whether the renders fit in the queue once `older` ones are gone; else how many wait. */
-  function tooMany(renders: readonly NewRender[], older: readonly StoredRender[], maxQueued: number) {
-    const [first] = renders;
-    if (first === undefined) return undefined;
+  function tooMany(
+    renders: readonly NewRender[],
+    older: readonly StoredRender[],
+    { queued: queuedBefore }: QueueLook,
+    maxQueued: number,
+  ): number | undefined {
     const staying = (workId: string) =>
       countWaiting(workId) - older.filter((render) => render.workId === workId).length;
     const queuedWorks = older.filter(({ status }) => status === 'queued').map(({ workId }) => workId);
@@ -197,9 +209,15 @@ export function createAccept(context: JournalContext): AcceptOperations {
       crowded ||= staying(shared.id) >= maxQueued;
       leaving.delete(shared.id);
     }
-    const queued = lookAtQueue(first).queued - leaving.size;
+    const queued = queuedBefore - leaving.size;
     return crowded || (added > 0 && queued + added > maxQueued) ? queued : undefined;
   }
+
+  const idsOf = (taken: readonly NewlyTaken[], renders: readonly NewRender[]) =>
+    renders.map(({ id }, index) => {
+      const one = taken[index];
+      return one?.kind === 'known' ? one.render.id : id;
+    });
 
   return {
     accept({ renders, idempotency, maxQueued }) {
@@ -219,20 +237,17 @@ export function createAccept(context: JournalContext): AcceptOperations {
       if (index !== -1) return { kind: 'conflict', on: 'request_id', index };
       const unknown = renders.filter((_, at) => known[at] === undefined);
       const older = olderThan(unknown);
-      const queued = tooMany(unknown, older, maxQueued);
+      const look = first === undefined ? EMPTY : lookAtQueue(first);
+      const queued = tooMany(unknown, older, look, maxQueued);
       if (queued !== undefined) return { kind: 'full', queued };
 
       for (const render of older) change(render, cancel(render, SUPERSEDED, first?.createdAt ?? 0));
-      const taken = renders.map(take);
+      const alone = renders.length === 1 && older.length === 0;
+      const taken = renders.map((render) => take(render, alone ? look : undefined));
       // Only now: equal work of an older render may have been joined, and then goes on.
       const stoppedWork = [...new Set(older.map(({ workId }) => workId))].map(leave).filter((id) => id !== undefined);
       if (first !== undefined && idempotency !== undefined) {
-        calls.note(
-          first.owner,
-          idempotency,
-          taken.map(({ render }) => render.id),
-          first.steadyAt,
-        );
+        calls.note(first.owner, idempotency, idsOf(taken, renders), first.steadyAt);
       }
       return { kind: 'taken', renders: taken, stoppedWork };
     },
@@ -243,17 +258,10 @@ export function createAccept(context: JournalContext): AcceptOperations {
   };
 }
 
-/** A new render as the journal has it, without a second look. */
-function asRecord(render: NewRender): RenderRecord {
-  const {
-    spec: _,
-    clearQueue: _c,
-    inputs: _i,
-    cacheKey: _k,
-    useCache: _u,
-    queueUntil: _q,
-    steadyAt: _s,
-    ...same
-  } = render;
-  return { ...same, spentMs: 0, status: 'queued', cached: false, attempts: [], images: [] };
+/** How many works wait, and how many of them would run before a new one. */
+interface QueueLook {
+  readonly queued: number;
+  readonly ahead: number;
 }
+
+const EMPTY: QueueLook = { queued: 0, ahead: 0 };

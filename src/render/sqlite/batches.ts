@@ -1,15 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { ErrorCode } from '../../errors.ts';
-import type { JournalOperations } from '../journal.ts';
 import type { LoggedEvent } from '../records.ts';
-import type { BatchReply, Call, Failure, Reply } from './protocol.ts';
+import type { BatchReply, Call, Failure, Reply, ThreadOperations } from './protocol.ts';
 
 /** What `createBatches` works with. */
 export interface BatchParts {
   readonly database: DatabaseSync;
   /** Where the operations put the events that they write. */
   readonly written: LoggedEvent[];
-  readonly operations: JournalOperations;
+  readonly operations: ThreadOperations;
   describe(error: unknown, otherwise: ErrorCode): Failure;
 }
 

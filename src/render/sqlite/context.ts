@@ -1,4 +1,4 @@
-import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import type { PublicError } from '../../errors.ts';
 import type { NewEvent } from '../../messages/events.ts';
 import type { AttemptOutcome } from '../../messages/outputs.ts';
@@ -7,9 +7,9 @@ import { REACHED_FROM } from '../job.ts';
 import type { AttemptRecord, Caller, LoggedEvent, RenderRecord } from '../records.ts';
 import type { Row, StoredRender } from './rows.ts';
 import { numbered, readAttempt, readRender, readRenderImage, readWork } from './rows.ts';
+import type { Statement, Values } from './statement.ts';
+import { prepare } from './statement.ts';
 
-/** Named values of a statement. */
-export type Values = Record<string, SQLInputValue>;
 /** A row of `works`. */
 export type StoredWork = ReturnType<typeof readWork>;
 /** The steps that the journal's operations share. */
@@ -20,9 +20,9 @@ export type JournalContext = ReturnType<typeof createContext>;
  * logged is also pushed to `written`, to be sent once the transaction is durable.
  */
 export function createContext(database: DatabaseSync, written: LoggedEvent[]) {
-  const statements = new Map<string, StatementSync>();
-  const statement = (sql: string): StatementSync => {
-    const known = statements.get(sql) ?? database.prepare(sql);
+  const statements = new Map<string, Statement>();
+  const statement = (sql: string): Statement => {
+    const known = statements.get(sql) ?? prepare(database, sql);
     statements.set(sql, known);
     return known;
   };

@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../errors.ts';
-import type { Journal, JournalOperations } from '../journal.ts';
+import type { Committed, Journal } from '../journal.ts';
 import type { LoggedEvent } from '../records.ts';
-import type { Call, Reply, ThreadCall, ThreadReply, WorkerStart } from './protocol.ts';
+import type { Call, Reply, ThreadCall, ThreadOperations, ThreadReply, WorkerStart } from './protocol.ts';
+import { completed } from './protocol.ts';
 
 /** Calls that share one fsync at most: enough to amortise it, few enough not to hold up the first. */
 const MAX_BATCH = 256;
@@ -52,6 +53,7 @@ export async function openSqliteJournal({ dir, onFatal, onRestored }: SqliteJour
   let closed: Promise<unknown> | undefined;
   let ending = false;
   let dead: AppError | undefined;
+  let sending: NodeJS.Immediate | undefined;
 
   worker.on('message', (text: string) => {
     const { replies, events, restored }: ThreadReply = JSON.parse(text);
@@ -61,7 +63,7 @@ export async function openSqliteJournal({ dir, onFatal, onRestored }: SqliteJour
     lastSeq = events.at(-1)?.event.seq ?? lastSeq;
     if (events.length > 0) for (const listener of listeners) listener(events);
     for (const [index, call] of answered.entries()) settle(call, replies[index]);
-    send();
+    sendSoon();
   });
   worker.on('error', die);
   const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
@@ -81,13 +83,20 @@ export async function openSqliteJournal({ dir, onFatal, onRestored }: SqliteJour
     worker.postMessage(JSON.stringify(message));
   }
 
+  /** At the end of this turn: what else comes in by then, as answer to the last batch, shares the commit. */
+  function sendSoon(): void {
+    if (sending !== undefined || underWay.length > 0 || waiting.length === 0) return;
+    sending = setImmediate(send);
+  }
+
   function send(): void {
+    sending = undefined;
     if (underWay.length > 0 || waiting.length === 0) return;
     underWay = waiting.splice(0, MAX_BATCH);
     tell({ calls: underWay.map(({ operation, call }) => ({ operation, call })) });
   }
 
-  function call<O extends keyof JournalOperations>(operation: O): Journal[O] {
+  function call<O extends keyof ThreadOperations>(operation: O): Committed<ThreadOperations>[O] {
     const enqueue = (argument: unknown) =>
       new Promise((resolve, reject) => {
         if (dead !== undefined || closed !== undefined) {
@@ -95,12 +104,13 @@ export async function openSqliteJournal({ dir, onFatal, onRestored }: SqliteJour
           return;
         }
         waiting.push({ operation, call: argument, resolve, reject });
-        send();
+        sendSoon();
       });
     // The thread answers each operation with its own kind of value.
-    return enqueue as Journal[O];
+    return enqueue as Committed<ThreadOperations>[O];
   }
 
+  const accept = call('accept');
   return {
     logId: start.logId,
     get lastSeq() {
@@ -111,7 +121,9 @@ export async function openSqliteJournal({ dir, onFatal, onRestored }: SqliteJour
       closed ??= finish();
       await closed;
     },
-    accept: call('accept'),
+    async accept(asked) {
+      return completed(await accept(asked), asked);
+    },
     claim: call('claim'),
     beginAttempt: call('beginAttempt'),
     noteRemoteId: call('noteRemoteId'),

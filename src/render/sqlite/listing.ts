@@ -1,10 +1,11 @@
 import type { RenderStatus } from '../../messages/outputs.ts';
 import type { JournalOperations } from '../journal.ts';
 import type { RenderFilters } from '../records.ts';
-import type { JournalContext, Values } from './context.ts';
+import type { JournalContext } from './context.ts';
 import type { Row } from './rows.ts';
 import { ordOf, readImage, readRender, readRenderImage } from './rows.ts';
 import { createSearch } from './search.ts';
+import type { Values } from './statement.ts';
 import { spaced } from './unspaced.ts';
 
 /** Newest images that are compared to find the nearest. */

@@ -1,11 +1,11 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { JournalOperations } from '../journal.ts';
 import type { LoggedEvent } from '../records.ts';
 import { createAccept } from './accept.ts';
 import { createContext } from './context.ts';
 import { createCosts } from './costs.ts';
 import { createForgetting } from './forgetting.ts';
 import { createListing } from './listing.ts';
+import type { ThreadOperations } from './protocol.ts';
 import { createQueries } from './queries.ts';
 import { createQueueOperations, SERVER } from './queue.ts';
 import { createRecovery } from './recovery.ts';
@@ -13,7 +13,7 @@ import { createRetentionOperations } from './retention.ts';
 import { createWorkOperations } from './work.ts';
 
 /** The journal's operations on one open database; see `createContext`. */
-export function createOperations(database: DatabaseSync, written: LoggedEvent[]): JournalOperations {
+export function createOperations(database: DatabaseSync, written: LoggedEvent[]): ThreadOperations {
   const context = createContext(database, written);
   return {
     ...createAccept(context),

@@ -298,4 +298,8 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX attempts_unbilled ON attempts (generator, started_at)
     WHERE cost_usd IS NULL AND outcome IN ('detached', 'unknown');
   `,
+  `
+  -- Whoever takes work in counts it: a trigger makes every insert a statement that may have to be undone by itself.
+  DROP TRIGGER works_inserted;
+  `,
 ];

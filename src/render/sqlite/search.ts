@@ -1,6 +1,7 @@
-import type { JournalContext, Values } from './context.ts';
+import type { JournalContext } from './context.ts';
 import { createPromptWords } from './prompt-words.ts';
 import type { Row } from './rows.ts';
+import type { Values } from './statement.ts';
 import { spaced } from './unspaced.ts';
 
 /** Prompts that are made findable at once, so that others get their turn between. */

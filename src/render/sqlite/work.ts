@@ -46,6 +46,12 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
     return work !== undefined && remoteIdOf(workId, work.attempts) !== undefined;
   }
 
+  function hasQueued(generator: string): boolean {
+    return (
+      one(`SELECT 1 FROM works WHERE status = 'queued' AND generator = $generator LIMIT 1`, { generator }) !== undefined
+    );
+  }
+
   function failuresOf(workId: string): Record<string, number> {
     const rows = all(
       `SELECT generator || coalesce('/' || model, '') AS name, count(*) AS n FROM attempts
@@ -142,6 +148,7 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
         spec,
         remoteId,
         shared: cache_key !== null,
+        more: hasQueued(generator),
         failures: failuresOf(workId),
         waiters: waiters.map((render) => ({
           renderId: render.id,

@@ -58,6 +58,7 @@ export function acceptanceOfJournal(open: OpenJournal): void {
         generator: 'draw',
         spec,
         shared: false,
+        more: false,
         failures: {},
         waiters: [{ renderId: render.id, requestId: 'visit-1', timeoutMs: 4321, spentMs: 0, fallback: true }],
       });

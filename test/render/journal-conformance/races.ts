@@ -137,7 +137,7 @@ export function racesOfJournal(open: OpenJournal): void {
         expect(await journal.claim({ generator, at: AT, steadyAt: AT })).toBeUndefined();
         return {
           render,
-          work: { ...work, generator, spec: newRender().spec, shared: false, failures: {}, waiters: [] },
+          work: { ...work, generator, spec: newRender().spec, shared: false, more: false, failures: {}, waiters: [] },
         };
       };
       const courses = await Promise.all([cancelled(['claim', 'cancel'], 1), cancelled(['cancel', 'claim'], 2)]);
