@@ -1,6 +1,8 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import type { CorePeer } from './fakes/core-peer.ts';
@@ -92,6 +94,30 @@ describe('image-server serve', () => {
     }
     const server = await launchServer(dir);
     expect(await until(server.url, 'poison', 'failed')).toMatchObject({ error: { code: 'crashed' } });
+  });
+
+  it('takes over what was stored, but not entered yet, when it is killed between', async () => {
+    const dir = await temporaryDir();
+    const server = await launchServer(dir, '--mock.delay_s', '0.5');
+    const { id } = await post(server.url, { prompt: 'x', width: 64, height: 64 });
+    await server.line('render started');
+    // While another program writes, the end of the render cannot be.
+    const other = new DatabaseSync(join(dir, 'data', 'journal.db'), { timeout: 5000 });
+    other.exec('BEGIN IMMEDIATE');
+    const stored = async () => {
+      const found = await readdir(join(dir, 'images', 'renders'), { recursive: true }).catch(() => []);
+      return found.filter((name) => name.endsWith('.png'));
+    };
+    while ((await stored()).length === 0) await setImmediate();
+    server.child.kill('SIGKILL');
+    await server.ended;
+    other.close();
+    const files = await stored();
+
+    const again = await launchServer(dir, '--mock.delay_s', '3600');
+    expect(again.lines).toContainEqual(expect.objectContaining({ adopted: 1, requeued: 0, failed: 0 }));
+    expect((await until(again.url, id, 'succeeded')).attempts).toMatchObject([{ outcome: 'succeeded' }]);
+    expect(await stored()).toEqual(files);
   });
 
   it('ends at once with 130 after a second signal', async () => {
