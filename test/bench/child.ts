@@ -33,19 +33,30 @@ export async function startChild<R>(name: string, ...args: string[]): Promise<Ch
     serialization: 'advanced',
     env: { ...LAUNCHED, ...process.env },
   });
-  const [ready] = await once(child, 'message');
+  const ended = once(child, 'exit');
+
+  /** What it says next. Rejects when it ends instead: nobody else would tell. */
+  async function answer() {
+    const [message] = await Promise.race([
+      once(child, 'message'),
+      ended.then(([code, signal]) => {
+        throw new Error(`${name} has ended with ${code ?? signal} in the middle of its work`);
+      }),
+    ]);
+    return message;
+  }
+
   return {
-    ready,
+    ready: await answer(),
     async measure(done = async () => undefined) {
       child.send('begin');
       await done();
       child.send('end');
-      const [report] = await once(child, 'message');
-      return report;
+      return await answer();
     },
     async stop() {
-      child.send('stop');
-      await once(child, 'exit');
+      if (child.connected) child.send('stop');
+      await ended;
     },
   };
 }
