@@ -83,7 +83,8 @@ function workerLayout(options: BusLayoutOptions, replay: ReplayRules): BusLayout
     },
   });
   let asksSince: number | undefined;
-  let awayFrom = Number.NEGATIVE_INFINITY;
+  let takesResults = false;
+  let wentAt = Number.NEGATIVE_INFINITY;
   const links = [
     createLink({
       key: 'requests',
@@ -101,13 +102,11 @@ function workerLayout(options: BusLayoutOptions, replay: ReplayRules): BusLayout
       socket: results,
       log,
       onChange(connected) {
-        if (connected) {
-          // The two are met one after the other: what it asked between is no news of before it went.
-          outbox.resume(asksSince !== undefined && asksSince > awayFrom ? asksSince : undefined);
-        } else {
-          awayFrom = clock.elapsed();
-          outbox.pause();
-        }
+        if (takesResults) wentAt = clock.elapsed();
+        takesResults = connected;
+        // The two are met one after the other: what it asked between is no news of before it went.
+        if (connected) outbox.resume(asksSince !== undefined && asksSince > wentAt ? asksSince : undefined);
+        else outbox.pause();
         onChange();
       },
     }),

@@ -238,6 +238,18 @@ test('while the core is away at most the outbox is kept, the newest of it, and n
   for (const id of ['c', 'd', 'e']) expect(await peer.next()).toMatchObject({ request_id: id });
 });
 
+test('a core that is met by its requests socket as the server starts gets every answer, too', async () => {
+  const asking = await startPeer();
+  const { results } = await freeAddresses();
+  const { counts, lines, until } = await startTransport({ requests: asking.requests, results });
+  await until(() => lines.some((line) => line.includes('away')));
+  for (const id of ['a', 'b', 'c']) await asking.send(pythonRenderRequest({ request_id: id }));
+  await until(() => counts.length === 3);
+  const taking = await startPeer({ results });
+  await taking.answerTo('c');
+  expect(taking.received.map(({ request_id }) => request_id)).toEqual(['a', 'b', 'c']);
+});
+
 test('a core whose results socket is met later than its requests gets every answer, and of before only the newest', async () => {
   const { requests, results } = await freeAddresses();
   const { renderer, counts, until } = await startTransport({ requests, results });
