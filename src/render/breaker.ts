@@ -52,6 +52,11 @@ export interface BreakerOptions {
   onChange(state: BreakerState, reason: string | undefined): void;
 }
 
+/** A provider that says when to come back is well; until then it is left alone anyway. */
+function saysWhen({ code, retryAfterMs }: AppError): boolean {
+  return code === 'upstream_rate_limited' && retryAfterMs !== undefined;
+}
+
 /** A circuit breaker: opens after some failures in a row, then lets one work try now and then. */
 export function createBreaker({ generator, clock, onChange }: BreakerOptions): Breaker {
   let state: BreakerState = 'closed';
@@ -95,7 +100,7 @@ export function createBreaker({ generator, clock, onChange }: BreakerOptions): B
       fail(error) {
         const decides = state === 'closed' || trial === admission;
         endTrial();
-        if (!decides || NOT_ITS_FAULT.has(error.code)) return;
+        if (!decides || NOT_ITS_FAULT.has(error.code) || saysWhen(error)) return;
         failures += 1;
         if (state !== 'closed' || failures >= FAILURES || OPENS_AT_ONCE.has(error.code)) open(error);
       },

@@ -63,6 +63,15 @@ describe('a breaker', () => {
     expect(breaker.state).toBe('closed');
   });
 
+  it('takes a provider for well that says when to come back, and for failing that takes nothing at all', () => {
+    const { breaker, fail } = create();
+    const busy = new AppError('upstream_rate_limited', 'Too many.', { retryAfterMs: 2000 });
+    for (let time = 0; time < 20; time += 1) breaker.admit().fail(busy);
+    expect(breaker.state).toBe('closed');
+    fail(5, 'upstream_rate_limited');
+    expect(breaker.state).toBe('open');
+  });
+
   it('lets one work try when a minute is over, and no other one meanwhile', async () => {
     const { breaker, fail, clock, changes } = create();
     fail(5);

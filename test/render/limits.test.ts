@@ -35,6 +35,22 @@ describe('a rate limit', () => {
     expect((await generator.call(2)).work.prompt).toBe('later');
   });
 
+  it('waits as often as a provider asks for it, as long as there are retries', async () => {
+    const { submit, generator, clock, runner, watch } = await startRunner({ retries: 8 });
+    const { id } = await submit();
+    const busy = new AppError('upstream_rate_limited', 'Too many.', { retryAfterMs: 40_000 });
+    for (let number = 1; number <= 8; number += 1) {
+      (await generator.call(number)).fail(busy);
+      await watch.untilCount('AttemptEnded', number);
+      await clock.advance(39_999);
+      expect(generator.calls.length).toBe(number);
+      await clock.advance(1);
+    }
+    (await generator.call(9)).finish();
+    await watch.until('ImageReady', id);
+    expect(runner.healthOf('draw')).toEqual({ state: 'ready' });
+  });
+
   it('counts retries too', async () => {
     const { submit, generator, clock, watch } = await startRunner({ retries: 1, limits: { ratePerMinute: 1 } });
     const { id } = await submit();
