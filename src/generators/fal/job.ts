@@ -100,8 +100,8 @@ export function createFalJob(
       return preset.arguments(work, { referenceImage, depthMap, mask });
     },
 
-    submit: async (args, signal) =>
-      nameOf(await submitting(config.resubmit_unknown, () => queue.submit(preset.endpoint, args, signal))),
+    submit: async (args, signal, onSent) =>
+      nameOf(await submitting(config.resubmit_unknown, () => queue.submit(preset.endpoint, args, signal, onSent))),
 
     async look(id, signal) {
       const seen = await queue.look(jobOf(id), signal);

@@ -43,7 +43,7 @@ export type FalCancel = 'removed' | 'requested' | 'completed' | 'unknown';
 /** The queue's HTTP interface. */
 export interface FalQueue {
   /** Asks for the work, once. Throws what `statusFailure` and `UpstreamHttp` say, and `content_rejected`. */
-  submit(endpoint: string, input: unknown, signal: AbortSignal): Promise<FalJob>;
+  submit(endpoint: string, input: unknown, signal: AbortSignal, onSent: () => void): Promise<FalJob>;
   /** Throws `result_expired` when the queue does not know the job. */
   look(job: FalJob, signal: AbortSignal): Promise<{ state: JobState; seconds: number | undefined }>;
   /** The result of a finished job. Throws `generator_failed` when the model has failed, which is not billed. */
@@ -69,7 +69,7 @@ export function createFalQueue({ http, clock, key, baseUrl }: FalQueueOptions): 
     http.exchange({ method, url: `${base}/${jobPath(job)}${path}`, headers: headers(), signal, timeoutMs: READ_MS });
 
   return {
-    async submit(endpoint, input, signal) {
+    async submit(endpoint, input, signal, onSent) {
       const answer = await http.exchange({
         method: 'POST',
         url: `${base}/${endpoint}`,
@@ -77,6 +77,7 @@ export function createFalQueue({ http, clock, key, baseUrl }: FalQueueOptions): 
         body: JSON.stringify(input),
         signal,
         submits: true,
+        onSent,
       });
       if (!isSuccess(answer)) throw failure(answer, true);
       return { endpoint, requestId: readJson(submitted, answer.body, PROVIDER).request_id };

@@ -15,6 +15,8 @@ export interface Submission {
   /** How many images were asked for, with previews: each may take 32 MiB. */
   readonly images: number;
   readonly signal: AbortSignal;
+  /** Called when the request leaves: from then on it may be drawn. */
+  onSent(): void;
   /** Called once the provider has begun to answer. */
   onAccepted(): void;
   /** Gets the base64 of a preview, and is waited for. */
@@ -45,7 +47,7 @@ export interface OpenAIApiOptions {
 export function createOpenAIApi({ http, baseUrl, key, clock }: OpenAIApiOptions): OpenAIApi {
   const base = baseUrl.replace(/\/+$/, '');
 
-  async function submit({ request, id, images, signal, onAccepted, onPartial }: Submission): Promise<Drawn> {
+  async function submit({ request, id, images, signal, onSent, onAccepted, onPartial }: Submission): Promise<Drawn> {
     const answer = await http.open({
       method: 'POST',
       url: `${base}${request.path}`,
@@ -58,6 +60,7 @@ export function createOpenAIApi({ http, baseUrl, key, clock }: OpenAIApiOptions)
       body: request.body,
       signal,
       submits: true,
+      onSent,
       maxBytes: images * MAX_ANSWER_BYTES,
     });
     try {

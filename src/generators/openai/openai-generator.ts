@@ -149,11 +149,15 @@ export class OpenAIGenerator implements ImageGenerator {
     signal: AbortSignal,
     reach: (stage: Stage) => void,
   ): Promise<Drawn> {
+    let sent = false;
     try {
       const drawn = await this.#api.submit({
         ...asked,
         images: work.numImages + previews,
         signal,
+        onSent: () => {
+          sent = true;
+        },
         onAccepted: () => reach('accepted'),
         onPartial: createPreviews({
           work,
@@ -169,7 +173,7 @@ export class OpenAIGenerator implements ImageGenerator {
       return drawn;
     } catch (error) {
       // Nothing can be cancelled there: what was asked for is drawn, and billed.
-      if (signal.aborted) hooks.onDetached();
+      if (signal.aborted && sent) hooks.onDetached();
       throw error;
     }
   }

@@ -33,6 +33,8 @@ export interface UpstreamRequest {
   readonly maxBytes?: number;
   /** Whether it asks for something that costs: when its answer never comes, nobody can know whether it was taken. */
   readonly submits?: boolean;
+  /** Hears that it leaves: from then on it may have been taken. */
+  onSent?(): void;
   /** Whether the host's name must lead to the open internet. */
   readonly publicOnly?: boolean;
 }
@@ -89,6 +91,7 @@ export function beginExchange(request: UpstreamRequest, parts: ExchangeParts): E
     const connected = () => {
       sent = true;
       cancelConnect();
+      request.onSent?.();
     };
     const cancelConnect = clock.after(CONNECT_MS, () => limit.abort(timedOut(provider)));
     timers.push(cancelConnect);

@@ -13,8 +13,8 @@ export type JobState = 'queued' | 'running' | 'finished';
 export interface RemoteJob<Prepared, Result> {
   /** Everything before the submit that costs nothing: uploads, conversions. */
   prepare(signal: AbortSignal): Promise<Prepared>;
-  /** Asks for the work, once; resolves with the provider's id of it. */
-  submit(prepared: Prepared, signal: AbortSignal): Promise<string>;
+  /** Asks for the work, once; resolves with the provider's id of it. `onSent` hears that the request leaves. */
+  submit(prepared: Prepared, signal: AbortSignal, onSent: () => void): Promise<string>;
   look(id: string, signal: AbortSignal): Promise<JobState>;
   /** Result and images of a finished job; throws why there are none. Reports the cost. */
   collect(id: string, signal: AbortSignal): Promise<Result>;
@@ -64,10 +64,14 @@ async function begin<P, R>(job: RemoteJob<P, R>, context: JobContext, late: Abor
   const { hooks, signal, clock } = context;
   const prepared = await job.prepare(signal);
   signal.throwIfAborted();
-  const id = await job.submit(prepared, late).catch((error: unknown) => {
+  let sent = false;
+  const onSent = () => {
+    sent = true;
+  };
+  const id = await job.submit(prepared, late, onSent).catch((error: unknown) => {
     if (!signal.aborted) throw error;
     // Broken off by us, or without an answer: the provider may have it.
-    if (error === signal.reason || asAppError(error).code === 'outcome_unknown') hooks.onDetached();
+    if (sent && (error === signal.reason || asAppError(error).code === 'outcome_unknown')) hooks.onDetached();
     throw signal.reason;
   });
   try {

@@ -1,6 +1,7 @@
 import type { Secret } from '../../config/secrets.ts';
 import { AppError } from '../../errors.ts';
 import type { Clock } from '../../render/clock.ts';
+import type { UpstreamRequest } from '../remote/exchange.ts';
 import { malformedAnswer, statusFailure } from '../remote/failures.ts';
 import type { UpstreamHttp } from '../remote/http.ts';
 import { parseJson } from '../remote/json.ts';
@@ -15,7 +16,7 @@ const LOOK_MS = 20_000;
 /** The part of Runware's API that draws. Everything goes to one address, as a list of tasks. */
 export interface RunwareApi {
   /** Asks for work. Errors of single tasks come in the answer. Throws `outcome_unknown`, `upstream_…` and the signal's reason. */
-  submit(tasks: readonly object[], signal: AbortSignal): Promise<Answer>;
+  submit(tasks: readonly object[], signal: AbortSignal, onSent: () => void): Promise<Answer>;
   /** Where tasks stand, and the results of those that are done. */
   look(ids: readonly string[], signal: AbortSignal): Promise<Answer>;
 }
@@ -32,7 +33,7 @@ export interface RunwareApiOptions {
 export function createRunwareApi({ http, baseUrl, key, clock }: RunwareApiOptions): RunwareApi {
   async function post(
     tasks: readonly object[],
-    rest: { readonly signal: AbortSignal; readonly submits: boolean; readonly timeoutMs?: number },
+    rest: Pick<UpstreamRequest, 'signal' | 'timeoutMs' | 'onSent'> & { readonly submits: boolean },
   ): Promise<Answer> {
     const body = JSON.stringify(tasks);
     const answer = await http.exchange({
@@ -62,7 +63,7 @@ export function createRunwareApi({ http, baseUrl, key, clock }: RunwareApiOption
   }
 
   return {
-    submit: (tasks, signal) => post(tasks, { signal, submits: true }),
+    submit: (tasks, signal, onSent) => post(tasks, { signal, submits: true, onSent }),
     look: (ids, signal) =>
       post(
         ids.map((taskUUID) => ({ taskType: 'getResponse', taskUUID })),

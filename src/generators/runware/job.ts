@@ -99,9 +99,9 @@ export function createRunwareJob(parts: JobParts): RemoteJob<Submission, JobImag
       await hooks.onRemoteId(id);
       return { id, tasks };
     },
-    async submit({ id, tasks }, signal) {
+    async submit({ id, tasks }, signal, onSent) {
       try {
-        const { errors } = await api.submit(tasks, signal);
+        const { errors } = await api.submit(tasks, signal, onSent);
         // An id that is taken can only be taken by this submit.
         const refused = errors.filter(({ code }) => meaningOf(code) !== 'taken');
         const [error] = refused;

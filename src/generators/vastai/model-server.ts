@@ -44,8 +44,8 @@ export interface DrawnImage {
 export interface ModelServer {
   /** Throws `upstream_failed` or `upstream_timeout` when it cannot be reached. */
   look(signal: AbortSignal): Promise<ServerState>;
-  /** Has one image drawn, and waits for it. Throws `generator_failed` when the server says that it could not. */
-  generate(work: Work, seed: number, signal: AbortSignal): Promise<DrawnImage>;
+  /** Has one image drawn, and waits for it; `onSent` hears that the request leaves. Throws `generator_failed` when the server says that it could not. */
+  generate(work: Work, seed: number, signal: AbortSignal, onSent: () => void): Promise<DrawnImage>;
 }
 
 /** Options of `createModelServer`. */
@@ -68,7 +68,7 @@ export function createModelServer({ http, clock, config }: ModelServerOptions): 
       return stateOf(readJson(health, answer.body, PROVIDER));
     },
 
-    async generate(work, seed, signal) {
+    async generate(work, seed, signal, onSent) {
       checkLimits(work);
       const answer = await submitting(config.resubmit_unknown, () =>
         http.exchange({
@@ -78,6 +78,7 @@ export function createModelServer({ http, clock, config }: ModelServerOptions): 
           body: JSON.stringify(requestOf(work, seed, config)),
           signal,
           submits: true,
+          onSent,
         }),
       );
       if (answer.status !== 200) throw failure(answer, true);

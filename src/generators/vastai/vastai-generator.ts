@@ -95,8 +95,9 @@ export class VastAIGenerator implements ImageGenerator {
         for (let index = 0; index < work.numImages; index += 1) {
           signal.throwIfAborted();
           const seed = (work.seed + index) % SEEDS;
-          asked = true;
-          const drawn = await this.#server.generate(work, seed, signal);
+          const drawn = await this.#server.generate(work, seed, signal, () => {
+            asked = true;
+          });
           asked = false;
           seconds += drawn.seconds;
           images.push({ kind: 'encoded', seed, bytes: this.#images.decode(drawn.base64) });
@@ -108,8 +109,8 @@ export class VastAIGenerator implements ImageGenerator {
         return images;
       } catch (error) {
         if (signal.aborted && asked) hooks.onDetached();
-        signal.throwIfAborted();
         this.#report(seconds, hooks);
+        signal.throwIfAborted();
         if (error instanceof AppError && TROUBLES.has(error.code)) this.#watch();
         throw error;
       }

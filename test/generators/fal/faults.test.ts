@@ -22,6 +22,7 @@ import {
 } from '../../fakes/scripted-upstream.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { plainPng } from '../png.ts';
+import { startMute } from '../remote/fixtures.ts';
 import { startRun } from '../run.ts';
 import { makeWork } from '../work.ts';
 import type { FalChanges } from './fixtures.ts';
@@ -512,6 +513,19 @@ describe('work at fal.ai that is stopped', () => {
     await clock.advance(2000);
     await expect(run.images).rejects.toBe(reason);
     expect(run.detached).toBe(true);
+  });
+
+  it('before its submit could leave is not there', async () => {
+    const mute = await startMute();
+    const generator = falGenerator({ url: mute.url, key: 'k' }, { clock });
+    await generator.start();
+    const stop = new AbortController();
+    const run = startRun(generator, makeWork(SMALL), { stop });
+    await mute.accepted;
+    stop.abort(reason);
+    await clock.advance(2000);
+    await expect(run.images).rejects.toBe(reason);
+    expect([run.detached, run.remoteIds]).toEqual([false, []]);
   });
 
   it('by the end of the generator goes on there, for the next start to collect', async () => {

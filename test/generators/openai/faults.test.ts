@@ -18,6 +18,7 @@ import {
   truncated,
 } from '../../fakes/scripted-upstream.ts';
 import { solidPng } from '../../fakes/solid-png.ts';
+import { startMute } from '../remote/fixtures.ts';
 import { startRun } from '../run.ts';
 import { makeWork } from '../work.ts';
 import { openaiGenerator, startOpenAI } from './fixtures.ts';
@@ -111,6 +112,18 @@ describe('OpenAI', () => {
     stop.abort(reason);
     await expect(run.images).rejects.toBe(reason);
     expect([run.detached, generator.outcomes]).toEqual([true, ['cancelled']]);
+  });
+
+  it('was not asked as long as no connection was ready', async () => {
+    const mute = await startMute();
+    const generator = openaiGenerator({ baseUrl: mute.url });
+    await generator.start();
+    const stop = new AbortController();
+    const run = startRun(generator, work, { stop });
+    await mute.accepted;
+    stop.abort('enough');
+    await expect(run.images).rejects.toBe('enough');
+    expect(run.detached).toBe(false);
   });
 
   it('is not asked again for work that was under way when the server died', async () => {

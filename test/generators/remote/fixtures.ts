@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { onTestFinished } from 'vitest';
 import type { ObserveUpstream, UpstreamHttp } from '../../../src/generators/remote/http.ts';
 import { createUpstreamHttp } from '../../../src/generators/remote/http.ts';
@@ -24,3 +26,15 @@ export function acmeHttp(clock: Clock = systemClock): UpstreamHttp & { outcomes:
 
 /** A signal that nobody aborts. */
 export const endless = new AbortController().signal;
+
+/** A server by https that takes connections and never says a word, so that none becomes ready; ended after the test. */
+export async function startMute(): Promise<{ url: string; accepted: Promise<unknown> }> {
+  const server = createServer((socket) => onTestFinished(() => void socket.destroy()));
+  onTestFinished(() => void server.close());
+  const accepted = once(server, 'connection');
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' ? address?.port : undefined;
+  return { url: `https://127.0.0.1:${port}`, accepted };
+}

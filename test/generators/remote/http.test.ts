@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/errors.ts';
 import {
   cutShort,
@@ -15,7 +15,7 @@ import {
   truncated,
 } from '../../fakes/scripted-upstream.ts';
 import { ManualClock } from '../../manual-clock.ts';
-import { acmeHttp, endless, startPlain } from './fixtures.ts';
+import { acmeHttp, endless, startMute, startPlain } from './fixtures.ts';
 
 const BYTES = Buffer.from('an image, or so');
 
@@ -178,20 +178,13 @@ describe('a request that submits', () => {
   });
 
   it('gives up on a server that takes no connection', async () => {
-    // A server with a full backlog would do; TLS to a server that does not speak it is as silent.
-    const mute = createServer(() => {}).listen(0, '127.0.0.1');
-    onTestFinished(() => void mute.close());
-    await once(mute, 'listening');
-    const address = mute.address();
-    const port = typeof address === 'object' ? address?.port : undefined;
+    const mute = await startMute();
     const clock = new ManualClock();
-    const accepted = once(mute, 'connection');
-    const exchange = acmeHttp(clock).exchange({ ...submit, url: `https://127.0.0.1:${port}` });
+    const exchange = acmeHttp(clock).exchange({ ...submit, url: mute.url });
     exchange.catch(() => undefined);
-    const [socket] = await accepted;
+    await mute.accepted;
     await clock.advance(10_000);
     await expect(exchange).rejects.toMatchObject({ code: 'upstream_timeout', retryable: true });
-    socket.destroy();
   });
 });
 

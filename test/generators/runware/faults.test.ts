@@ -18,6 +18,8 @@ import {
   truncated,
 } from '../../fakes/scripted-upstream.ts';
 import { solidPng } from '../../fakes/solid-png.ts';
+import { ManualClock } from '../../manual-clock.ts';
+import { startMute } from '../remote/fixtures.ts';
 import { startRun } from '../run.ts';
 import { makeWork } from '../work.ts';
 import { runwareGenerator, startRunware } from './fixtures.ts';
@@ -116,6 +118,19 @@ describe('a submit to Runware', () => {
     });
     const run = startRun(generator, { ...work, numImages: 2 });
     expect(await failureOf(run.images)).toMatchObject({ code: 'upstream_failed', retryable: false });
+  });
+
+  it('that is stopped before it could leave was not made', async () => {
+    const mute = await startMute();
+    const clock = new ManualClock();
+    const generator = runwareGenerator({ baseUrl: mute.url }, { clock });
+    const stop = new AbortController();
+    const run = startRun(generator, work, { stop });
+    await mute.accepted;
+    stop.abort('enough');
+    await clock.advance(2000);
+    await expect(run.images).rejects.toBe('enough');
+    expect(run.detached).toBe(false);
   });
 
   it('to a server that refuses connections was not made, so it may be made again', async () => {

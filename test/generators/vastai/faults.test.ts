@@ -23,6 +23,7 @@ import {
 } from '../../fakes/scripted-upstream.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { plainPng } from '../png.ts';
+import { startMute } from '../remote/fixtures.ts';
 import { startRun } from '../run.ts';
 import { inputImage, makeWork } from '../work.ts';
 import { vastaiGenerator } from './fixtures.ts';
@@ -190,6 +191,30 @@ describe('a work at the model server', () => {
     stop.abort(reason);
     await expect(run.images).rejects.toBe(reason);
     expect(run.detached).toBe(true);
+  });
+});
+
+describe('work that is stopped at the model server', () => {
+  it('was not asked for as long as no connection was ready', async () => {
+    const mute = await startMute();
+    const generator = vastaiGenerator(mute, { clock });
+    const stop = new AbortController();
+    const run = startRun(generator, makeWork(SMALL), { stop });
+    await mute.accepted;
+    stop.abort('enough');
+    await expect(run.images).rejects.toBe('enough');
+    expect(run.detached).toBe(false);
+  });
+
+  it('costs what was drawn of it', async () => {
+    const { server, generator } = await start({ usd_per_hour: 3600 });
+    const stop = new AbortController();
+    const run = startRun(generator, makeWork({ ...SMALL, numImages: 2 }), {
+      stop,
+      reactions: { onProgress: () => stop.abort('enough') },
+    });
+    await expect(run.images).rejects.toBe('enough');
+    expect([run.detached, run.costs, server.count('generate')]).toEqual([false, [1.8], 1]);
   });
 });
 
