@@ -98,7 +98,7 @@ describe('image-server serve', () => {
 
   it('takes over what was stored, but not entered yet, when it is killed between', async () => {
     const dir = await temporaryDir();
-    const server = await launchServer(dir, '--mock.delay_s', '0.5');
+    const server = await launchServer(dir, '--mock.delay_s', '2');
     const { id } = await post(server.url, { prompt: 'x', width: 64, height: 64 });
     await server.line('render started');
     // While another program writes, the end of the render cannot be.
