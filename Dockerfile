@@ -24,4 +24,4 @@ EXPOSE 8080
 
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
   CMD ["node_modules/.bin/node", "bin/healthcheck.mjs"]
-CMD ["node_modules/.bin/node", "bin/image-server.cjs", "serve"]
+CMD ["node_modules/.bin/node", "--max-semi-space-size=64", "bin/image-server.cjs", "serve"]

@@ -40,12 +40,17 @@ export interface KeepingOptions {
 /** Creates what stores the images of a work: all, or none that anybody will hear of. */
 export function createKeeping({ journal, store, storage, notes, endings, clock, log }: KeepingOptions) {
   /** What is drawn, and may be paid, waits for storage that is in trouble as long as somebody waits for it. */
-  async function keep({ bytes, format }: FinishedImage, work: RunningWork, hold: Hold): Promise<void> {
+  async function keep(
+    { bytes, format }: FinishedImage,
+    work: RunningWork,
+    hold: Hold,
+    noted: Promise<void>,
+  ): Promise<void> {
     let leave: (() => void) | undefined;
     try {
       for (;;) {
         try {
-          await store.save(bytes, format, hold);
+          await store.save(bytes, format, hold, noted);
           work.storageTrouble = undefined;
           return;
         } catch (error) {
@@ -77,11 +82,13 @@ export function createKeeping({ journal, store, storage, notes, endings, clock, 
       images: finished.map(({ bytes, ...image }): RenderImage => ({ ...image, bytes: bytes.length })),
       ...{ renderMs: tenths(renderMs), storeMs: tenths(clock.elapsed() - drawnAt) },
     });
-    await notes.keep(work.claimed.workId, made());
+    // No file may be there before its note is; but it can be written meanwhile.
+    const noted = notes.keep(work.claimed.workId, made());
     try {
       // All or none, whoever leaves meanwhile.
-      for (const image of finished) await keep(image, work, hold);
+      for (const image of finished) await keep(image, work, hold, noted);
     } catch (error) {
+      await noted;
       await drop(work, made());
       throw error;
     }

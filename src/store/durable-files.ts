@@ -92,11 +92,18 @@ export function createDurableFiles(temporary: string) {
   }
 
   return {
-    /** Puts bytes at `path`, unless a file of their length is there; durable, as its folders are, when it resolves. */
-    async put(path: string, bytes: Uint8Array): Promise<void> {
+    /**
+     * Puts bytes at `path`, unless a file of their length is there; durable, as its folders are, when it resolves. The file
+     * has its name only once `ready` has resolved.
+     */
+    async put(path: string, bytes: Uint8Array, ready?: Promise<void>): Promise<void> {
       const folder = dirname(path);
       await within([temporary, folder], async () => {
-        if (!(await isThere(path, bytes.length))) await moveTo(path, await writeTemporary(bytes));
+        if (!(await isThere(path, bytes.length))) {
+          const from = await writeTemporary(bytes);
+          await ready;
+          await moveTo(path, from);
+        }
         // For a file that was there, too: whoever put it may not have come to this yet.
         await syncFolder(folder);
       });

@@ -42,18 +42,24 @@ export async function createFileImageStore(options: { dir: string }): Promise<Fi
     return join(dir, 'inputs', folderOf(imageId), imageId);
   }
 
-  async function put(imageId: string, bytes: Uint8Array, path: string, hold: Hold | undefined): Promise<StoredFile> {
+  async function put(
+    imageId: string,
+    bytes: Uint8Array,
+    path: string,
+    hold: Hold | undefined,
+    ready?: Promise<void>,
+  ): Promise<StoredFile> {
     await holds.keep(path, hold);
-    await files.put(path, bytes);
+    await files.put(path, bytes, ready);
     return { imageId, bytes: bytes.length };
   }
 
   await files.sweep();
   return {
     pathOf,
-    async save(bytes, format, hold) {
+    async save(bytes, format, hold, ready) {
       const imageId = idOf(bytes);
-      return await put(imageId, bytes, pathOf(imageId, format), hold);
+      return await put(imageId, bytes, pathOf(imageId, format), hold, ready);
     },
     async saveInput(bytes, hold) {
       const imageId = idOf(bytes);

@@ -23,9 +23,10 @@ export type StoreFile =
 export interface ImageStore {
   /**
    * Stores finished image bytes; resolves when they are durable. Equal bytes are stored once.
-   * A `hold` keeps the file from being removed until it is released. Throws `storage_full` or `storage_failed`.
+   * A `hold` keeps the file from being removed until it is released. What is new is there only once `ready` has resolved,
+   * which must not reject. Throws `storage_full` or `storage_failed`.
    */
-  save(bytes: Uint8Array, format: ImageFormat, hold?: Hold): Promise<StoredFile>;
+  save(bytes: Uint8Array, format: ImageFormat, hold?: Hold, ready?: Promise<void>): Promise<StoredFile>;
   /** Stores an input image's bytes, apart from finished images. Throws as `save`. */
   saveInput(bytes: Uint8Array, hold?: Hold): Promise<StoredFile>;
   /** A new hold, on nothing yet. */

@@ -10,6 +10,9 @@ const LAUNCHED = {
   FONTCONFIG_FILE: fileURLToPath(new URL('../../assets/fonts/fonts.conf', import.meta.url)),
 };
 
+/** The flag of `npm start`, for both sides as well. */
+const YOUNG = ['--max-semi-space-size=64'];
+
 /** How long the child's event loop was held up, and what its work took. */
 export interface Measured {
   readonly delayP99Ms: number;
@@ -31,6 +34,7 @@ export interface Child<R> {
 export async function startChild<R>(name: string, ...args: string[]): Promise<Child<R>> {
   const child = fork(new URL(`./children/${name}.ts`, import.meta.url), args, {
     serialization: 'advanced',
+    execArgv: YOUNG,
     env: { ...LAUNCHED, ...process.env },
   });
   const ended = once(child, 'exit');

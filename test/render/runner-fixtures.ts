@@ -43,6 +43,8 @@ export interface RunningRunner {
   readonly runner: Runner;
   readonly journal: Journal;
   readonly store: ImageStore;
+  /** The store's folder. */
+  readonly dir: string;
   readonly generator: SteppedGenerator;
   /** Another one, `other`, for fallbacks. */
   readonly other: SteppedGenerator;
@@ -60,7 +62,8 @@ export interface RunningRunner {
 /** Starts a runner. */
 export async function startRunner({ concurrency = 1, ...changes }: RunnerChanges = {}): Promise<RunningRunner> {
   const { journal } = await openJournal();
-  const store = await createFileImageStore({ dir: await temporaryDir() });
+  const dir = await temporaryDir();
+  const store = await createFileImageStore({ dir });
   const clock = new ManualClock();
   const steadyNow = createSteadyTime(clock);
   const generator = new SteppedGenerator('draw');
@@ -115,6 +118,7 @@ export async function startRunner({ concurrency = 1, ...changes }: RunnerChanges
     runner,
     journal,
     store,
+    dir,
     generator,
     other,
     states,

@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { AppError } from '../../src/errors.ts';
 import type { Journal } from '../../src/render/journal.ts';
@@ -463,6 +464,31 @@ describe('storage that fails', () => {
     await clock.advance(5000);
     expect(await watch.until('RenderFailed', id)).toMatchObject({ code: 'storage_full', retryable: true });
     expect(await watch.until('AttemptEnded', id)).toMatchObject({ code: 'storage_full', outcome: 'failed' });
+  });
+
+  it('gives no image its name before the note of it is written, and writes both at the same time', async () => {
+    const asked = Promise.withResolvers<void>();
+    const written = Promise.withResolvers<void>();
+    const { submit, generator, watch, store, dir } = await startRunner({
+      store: (real) => ({
+        ...real,
+        async writeNote(...args) {
+          asked.resolve();
+          await written.promise;
+          await real.writeNote(...args);
+        },
+      }),
+    });
+    const files = async (folder: string) =>
+      (await readdir(join(dir, folder), { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+    const { id } = await submit();
+    (await generator.call(1)).finish();
+    await asked.promise;
+    await expect.poll(() => files('tmp')).toHaveLength(1);
+    expect(await files('renders')).toEqual([]);
+    written.resolve();
+    const { image_id, format } = await watch.until('ImageReady', id);
+    expect(await store.has(image_id, format)).toBe(true);
   });
 
   it('gives up what could be stored of the images when nobody waits for the rest', async () => {
