@@ -83,7 +83,7 @@ export function createPreparation(options: PreparationOptions) {
       ...caller,
       id,
       requestId: request.request_id ?? id,
-      bodyHash: hashBody(accepted),
+      bodyHash: request.request_id === undefined ? undefined : hashBody(accepted),
       request: accepted,
       ignored: [...ignored, ...fitted.ignored],
       generator: name,

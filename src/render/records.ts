@@ -29,8 +29,8 @@ export interface WorkSpec
 export interface NewRender extends Caller {
   readonly id: string;
   readonly requestId: string;
-  /** Says whether a later request with the same id is the same request. */
-  readonly bodyHash: string;
+  /** Says whether a later request with the same id is the same request. Without it, `request` tells: see `bodyHashOf`. */
+  readonly bodyHash?: string | undefined;
   readonly request: AcceptedRequest;
   readonly ignored: readonly string[];
   readonly generator: string;
@@ -122,7 +122,7 @@ export interface RenderRecord extends Caller {
   readonly generator: string;
   readonly request: AcceptedRequest;
   readonly ignored: readonly string[];
-  readonly bodyHash: string;
+  readonly bodyHash?: string | undefined;
   readonly workId: string;
   readonly priority: number;
   readonly timeoutMs: number;

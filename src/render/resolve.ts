@@ -94,6 +94,11 @@ export function hashBody(request: AcceptedRequest): string {
   return hash('sha256', canonicalize(request) ?? '');
 }
 
+/** `hashBody` of a render: of one that nobody has named it is made only when somebody asks. */
+export function bodyHashOf({ bodyHash, request }: { bodyHash?: string | undefined; request: AcceptedRequest }): string {
+  return bodyHash ?? hashBody(request);
+}
+
 /**
  * Names work that gives equal images: SHA-256 (hex) of everything that decides how they look. Without `seeded` the seed
  * does not count.

@@ -10,6 +10,7 @@ import type { PreparationOptions, Submission } from './prepare.ts';
 import { createPreparation } from './prepare.ts';
 import type { QueueTimeouts } from './queue-timeouts.ts';
 import type { Accepted, NewRender, RenderRecord, Taken } from './records.ts';
+import { bodyHashOf } from './resolve.ts';
 import type { Runner } from './runner.ts';
 import type { StorageGate } from './storage-gate.ts';
 
@@ -132,7 +133,7 @@ export function createSubmitting(options: SubmittingOptions) {
     for (const submission of submissions) {
       const render = await findKnown(submission);
       if (render === undefined) return undefined;
-      if (render.bodyHash !== (await preparation.hashRequest(submission, render.request, hold))) return undefined;
+      if (bodyHashOf(render) !== (await preparation.hashRequest(submission, render.request, hold))) return undefined;
       known.push(render);
     }
     return known;
@@ -158,9 +159,7 @@ export function createSubmitting(options: SubmittingOptions) {
   async function take({ idempotencyKey }: Call, prepared: readonly Prepared[], hold: Hold): Promise<Submitted[]> {
     const renders = prepared.map(({ render }) => render);
     const idempotency =
-      idempotencyKey === undefined
-        ? undefined
-        : { key: idempotencyKey, bodyHash: hashOfCall(renders.map(({ bodyHash }) => bodyHash)) };
+      idempotencyKey === undefined ? undefined : { key: idempotencyKey, bodyHash: hashOfCall(renders.map(bodyHashOf)) };
     const accepting = journal.accept({ renders, idempotency, maxQueued: options.maxQueued });
     // Free slots ask for work behind it, and get it in the same commit.
     for (const { render, stored } of prepared) if (!stored) runner.wake(render.generator);

@@ -1,5 +1,19 @@
 import type { Hold } from './image-store.ts';
 
+class PathHold implements Hold {
+  readonly inputs = new Set<string>();
+  readonly paths: string[] = [];
+  readonly #release: (path: string) => void;
+
+  constructor(release: (path: string) => void) {
+    this.#release = release;
+  }
+
+  release(): void {
+    for (const path of this.paths.splice(0)) this.#release(path);
+  }
+}
+
 /**
  * Decides between those who save a file and those who remove it: what is held stays, and what is being removed is gone
  * before it is saved anew.
@@ -7,7 +21,6 @@ import type { Hold } from './image-store.ts';
 export function createHolds() {
   const held = new Map<string, number>();
   const removing = new Map<string, Promise<void>>();
-  const paths = new WeakMap<Hold, string[]>();
 
   function release(path: string): void {
     const left = (held.get(path) ?? 1) - 1;
@@ -16,23 +29,12 @@ export function createHolds() {
   }
 
   return {
-    open(): Hold {
-      const mine: string[] = [];
-      const hold: Hold = {
-        inputs: new Set(),
-        release() {
-          for (const path of mine.splice(0)) release(path);
-        },
-      };
-      paths.set(hold, mine);
-      return hold;
-    },
+    open: (): Hold => new PathHold(release),
 
     /** Adds a path to a hold, if there is one; resolves when nobody is removing it any more. */
     async keep(path: string, hold: Hold | undefined): Promise<void> {
-      const mine = hold === undefined ? undefined : paths.get(hold);
-      if (mine !== undefined) {
-        mine.push(path);
+      if (hold instanceof PathHold) {
+        hold.paths.push(path);
         held.set(path, (held.get(path) ?? 0) + 1);
       }
       await removing.get(path);

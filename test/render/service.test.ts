@@ -16,6 +16,15 @@ async function png(colour: string): Promise<string> {
 }
 
 describe('submit', () => {
+  it('knows a render that nobody named by the id that the server gave it', async () => {
+    const { submit } = await startStepped();
+    const { render } = await submit({ seed: 1 });
+    const again = await submit({ seed: 1, request_id: render.id });
+    expect(again).toMatchObject({ kind: 'known', render: { id: render.id } });
+    const other = submit({ seed: 2, request_id: render.id });
+    await expect(other).rejects.toMatchObject({ code: 'request_id_conflict' });
+  });
+
   it('answers with the render, queued, and the generator gets what was asked for', async () => {
     const { submit, generator } = await startStepped();
     const { kind, render, replay } = await submit({ request_id: 'one', seed: 5, width: 100, num_images: 2, ...PLACE });

@@ -2,6 +2,7 @@ import type { PublicError } from '../../errors.ts';
 import type { CacheUse } from '../../messages/outputs.ts';
 import { cancel, queuedEvent, start, succeed } from '../job.ts';
 import type { NewRender, RenderRecord, Taken } from '../records.ts';
+import { bodyHashOf } from '../resolve.ts';
 import { createCalls } from './calls.ts';
 import type { JournalContext, StoredWork } from './context.ts';
 import type { NewlyTaken, ThreadOperations } from './protocol.ts';
@@ -127,7 +128,19 @@ export function createAccept(context: JournalContext): AcceptOperations {
        VALUES ($id, $owner, $door, $requestId, $bodyHash, $workId, 'queued', $generator, $priority, $timeoutMs,
          $queueTimeoutMs, $queueUntil, $fallback, $cached, $batchId, $era, $biome, $request, $ignored, $at)`,
       {
-        ...{ id, owner, door, bodyHash, workId, generator, priority, timeoutMs, queueTimeoutMs, queueUntil, at },
+        ...{
+          id,
+          owner,
+          door,
+          bodyHash: bodyHash ?? '',
+          workId,
+          generator,
+          priority,
+          timeoutMs,
+          queueTimeoutMs,
+          queueUntil,
+          at,
+        },
         requestId: JSON.stringify(render.requestId),
         fallback: Number(render.fallback),
         cached: Number(cache === 'hit'),
@@ -213,6 +226,8 @@ export function createAccept(context: JournalContext): AcceptOperations {
     return crowded || (added > 0 && queued + added > maxQueued) ? queued : undefined;
   }
 
+  const isSame = (known: StoredRender, render: NewRender) => bodyHashOf(known) === bodyHashOf(render);
+
   const idsOf = (taken: readonly NewlyTaken[], renders: readonly NewRender[]) =>
     renders.map(({ id }, index) => {
       const one = taken[index];
@@ -233,7 +248,7 @@ export function createAccept(context: JournalContext): AcceptOperations {
         };
       }
       const known = renders.map(findKnown);
-      const index = renders.findIndex(({ bodyHash }, at) => known[at] !== undefined && known[at].bodyHash !== bodyHash);
+      const index = renders.findIndex((render, at) => known[at] !== undefined && !isSame(known[at], render));
       if (index !== -1) return { kind: 'conflict', on: 'request_id', index };
       const unknown = renders.filter((_, at) => known[at] === undefined);
       const older = olderThan(unknown);

@@ -81,7 +81,7 @@ export function readRender(row: Row): StoredRender {
   return {
     ...{ id, owner, door: throughDoor, status, generator, priority, request, ignored, fallback, cached },
     requestId: parsed.request_id,
-    bodyHash: parsed.body_hash,
+    bodyHash: parsed.body_hash === '' ? undefined : parsed.body_hash,
     workId: parsed.work_id,
     timeoutMs: parsed.timeout_ms,
     queueTimeoutMs: parsed.queue_timeout_ms,
