@@ -87,6 +87,8 @@ export function createKeeping({ journal, store, storage, notes, endings, clock, 
     try {
       // All or none, whoever leaves meanwhile.
       for (const image of finished) await keep(image, work, hold, noted);
+      // Where all were there before, nothing has waited for it; and it must be whole before it is removed.
+      await noted;
     } catch (error) {
       await noted;
       await drop(work, made());

@@ -491,6 +491,44 @@ describe('storage that fails', () => {
     expect(await store.has(image_id, format)).toBe(true);
   });
 
+  it('leaves no note behind when the images were there before it was written', async () => {
+    const asked = Promise.withResolvers<void>();
+    const written = Promise.withResolvers<void>();
+    const saved = Promise.withResolvers<void>();
+    let notes = 0;
+    const { submit, generator, watch, store, journal } = await startRunner({
+      store: (real) => ({
+        ...real,
+        async save(...args) {
+          const file = await real.save(...args);
+          if (notes === 2) saved.resolve();
+          return file;
+        },
+        async writeNote(...args) {
+          notes += 1;
+          if (notes === 2) {
+            asked.resolve();
+            await written.promise;
+          }
+          await real.writeNote(...args);
+        },
+      }),
+    });
+    await submit();
+    (await generator.call(1)).finish();
+    await watch.untilCount('ImageReady', 1);
+    const { id } = await submit();
+    (await generator.call(2)).finish();
+    await Promise.all([asked.promise, saved.promise]);
+    for (let round = 0; round < 5; round += 1) await settled(journal);
+    expect(watch.typesOf(id)).not.toContain('ImageReady');
+    written.resolve();
+    await watch.until('ImageReady', id);
+    await submit();
+    await generator.call(3);
+    expect(await store.listNotes()).toEqual([]);
+  });
+
   it('gives up what could be stored of the images when nobody waits for the rest', async () => {
     const tried = Promise.withResolvers<void>();
     const saved: string[] = [];
