@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { AppError } from '../errors.ts';
+import { AppError, asAppError } from '../errors.ts';
 import type { GeneratorChoice, GeneratorHealth, ServedGenerator } from '../generators/generator.ts';
 import type { Breaker, BreakerState } from './breaker.ts';
 import { createBreaker } from './breaker.ts';
@@ -241,8 +241,9 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
     const cancel = clock.after(STOP_MS, () => late.resolve('late'));
     const end = await Promise.race([work.over, late.promise]);
     cancel();
-    // What does not stop in time and has a job elsewhere may well go on there.
-    return work.detached || (end === 'late' && work.remoteId !== undefined) ? 'detached' : 'stopped';
+    // What does not stop in time and has a job elsewhere may well go on there; what was handed back before surely does.
+    const goesOn = end === 'late' || asAppError(work.abort.signal.reason).code === 'draining';
+    return work.detached || (goesOn && work.remoteId !== undefined) ? 'detached' : 'stopped';
   }
 
   function healthOf(name: string): GeneratorHealth {

@@ -735,6 +735,22 @@ describe('draining', () => {
     expect(watch.typesOf(id)).toEqual(['RenderQueued', 'RenderStarted', 'AttemptEnded']);
   });
 
+  it('says that the job goes on of work that is cancelled while it is handed back', async () => {
+    const { submit, generator, runner, journal, clock } = await startRunner();
+    generator.stopsOnAbort = false;
+    const { id, workId } = await submit();
+    const { hooks, fail } = await generator.call(1);
+    await hooks.onRemoteId('job-1');
+    const drained = runner.drain(5000);
+    await clock.advance(5000);
+    await journal.settle({ renderId: id, status: 'cancelled', error: CANCELLED, at: AT });
+    const stopped = runner.stop(workId, STOP);
+    fail(hooks.signal.reason);
+    expect(await stopped).toBe('detached');
+    await drained;
+    expect((await find(journal, id)).attempts).toMatchObject([{ outcome: 'detached', remoteId: 'job-1' }]);
+  });
+
   it('does not wait for ever for work that does not stop', async () => {
     const { submit, generator, runner, journal, clock } = await startRunner();
     generator.stopsOnAbort = false;

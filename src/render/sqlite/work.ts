@@ -41,6 +41,11 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
     return typeof row?.remote_id === 'string' ? row.remote_id : undefined;
   }
 
+  function hasJob(workId: string, attempt: number): boolean {
+    const sql = 'SELECT 1 FROM attempts WHERE work_id = $workId AND attempt = $attempt AND remote_id IS NOT NULL';
+    return one(sql, { workId, attempt }) !== undefined;
+  }
+
   function waitsForJob(workId: string): boolean {
     const work = workOf(workId);
     return work !== undefined && remoteIdOf(workId, work.attempts) !== undefined;
@@ -204,8 +209,10 @@ export function createWorkOperations(context: JournalContext): WorkOperations {
 
     release({ workId, attempt, ranMs, spent, at }) {
       const counts = takeFrom(workId, attempt, 'queued');
-      // Work that everybody has left meanwhile is nobody's to take up again, but its attempt has ended too.
-      const took = closeAttempt(workId, attempt, at, { outcome: counts ? 'released' : 'cancelled', ranMs });
+      // Work that everybody has left meanwhile is nobody's to take up again, but its attempt has ended too; and its job,
+      // which was left for the next start, goes on.
+      const otherwise = hasJob(workId, attempt) ? 'detached' : 'cancelled';
+      const took = closeAttempt(workId, attempt, at, { outcome: counts ? 'released' : otherwise, ranMs });
       if (!counts) return;
       for (const render of waitersOf(workId)) handBackAfter(render, spentBy(render, took, spent), at);
     },

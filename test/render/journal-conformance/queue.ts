@@ -337,6 +337,18 @@ export function queueOfJournal(open: OpenJournal): void {
       expect(await find(journal, id)).toMatchObject({ status: 'cancelled', attempts: [{ outcome: 'cancelled' }] });
       expect(await journal.claim({ generator: 'draw', at: AT, steadyAt: AT })).toBeUndefined();
     });
+
+    it('leaves the job of work that everybody has left to be asked after', async () => {
+      const { journal } = await open();
+      const { id } = await accept(journal);
+      const { workId, attempt } = await claim(journal);
+      await journal.noteRemoteId({ workId, attempt, remoteId: 'job-1' });
+      await journal.settle({ renderId: id, status: 'cancelled', error: CANCELLED, at: AT });
+      await journal.release({ workId, attempt, at: AT });
+      expect((await find(journal, id)).attempts).toMatchObject([{ outcome: 'detached' }]);
+      const left = await journal.leftJobs({ generators: ['draw'], since: AT, limit: 9 });
+      expect(left).toMatchObject([{ workId, attempt, remoteId: 'job-1' }]);
+    });
   });
 
   describe('queueStats', () => {
