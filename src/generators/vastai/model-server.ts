@@ -44,7 +44,10 @@ export interface DrawnImage {
 export interface ModelServer {
   /** Throws `upstream_failed` or `upstream_timeout` when it cannot be reached. */
   look(signal: AbortSignal): Promise<ServerState>;
-  /** Has one image drawn, and waits for it; `onSent` hears that the request leaves. Throws `generator_failed` when the server says that it could not. */
+  /**
+   * Has one image drawn, and waits for it; `onSent` hears that the request leaves. Throws `generator_failed` when the
+   * server says that it could not.
+   */
   generate(work: Work, seed: number, signal: AbortSignal, onSent: () => void): Promise<DrawnImage>;
 }
 
