@@ -14,10 +14,13 @@ const PATIENCE_MS = 86_400_000;
 /** Most jobs that are asked after, the newest ones. */
 const MOST_JOBS = 1000;
 
-/** When a job is to be asked after next, by the clock's `elapsed`; never, when all is known that can be. */
+/** How a job is asked after. */
 interface Plan {
+  /** When next, by the clock's `elapsed`; never, when all is known that can be. */
   dueAt: number;
   pauseMs: number;
+  /** How often it was. */
+  asked: number;
 }
 
 /** Options of `createLeftJobs`. */
@@ -64,7 +67,7 @@ export function createLeftJobs({ journal, hub, generators, clock, log }: LeftJob
       const jobs = await list();
       const now = clock.elapsed();
       plans = new Map(
-        jobs.map((job) => [keyOf(job), plans.get(keyOf(job)) ?? { dueAt: now, pauseMs: FIRST_PAUSE_MS }]),
+        jobs.map((job) => [keyOf(job), plans.get(keyOf(job)) ?? { dueAt: now, pauseMs: FIRST_PAUSE_MS, asked: 0 }]),
       );
       await askAfter(jobs.filter((job) => planOf(job).dueAt <= now));
       const nextAt = Math.min(...[...plans.values()].map(({ dueAt }) => dueAt));
@@ -84,12 +87,15 @@ export function createLeftJobs({ journal, hub, generators, clock, log }: LeftJob
 
   async function askAfter(jobs: readonly LeftJob[]): Promise<void> {
     const silent = new Set<string>();
-    for (const job of jobs) {
+    // Those first whose turn has not come yet: one that never gets an answer must not stand before the others.
+    for (const job of jobs.toSorted((one, other) => planOf(one).asked - planOf(other).asked)) {
       stopping.signal.throwIfAborted();
-      // A provider that does not answer for one job hardly does so for the next.
-      const cost = silent.has(job.generator) ? 'silent' : await costOf(job);
-      if (cost === 'silent') silent.add(job.generator);
       const plan = planOf(job);
+      // A provider that does not answer for one job hardly does so for the next.
+      const isAsked = !silent.has(job.generator);
+      if (isAsked) plan.asked += 1;
+      const cost = isAsked ? await costOf(job) : 'silent';
+      if (cost === 'silent') silent.add(job.generator);
       if (cost === 'open' || cost === 'silent') postpone(plan);
       else plan.dueAt = Number.POSITIVE_INFINITY;
       if (typeof cost === 'number') {
@@ -113,7 +119,7 @@ export function createLeftJobs({ journal, hub, generators, clock, log }: LeftJob
   }
 
   function planOf(job: LeftJob): Plan {
-    return plans.get(keyOf(job)) ?? { dueAt: 0, pauseMs: FIRST_PAUSE_MS };
+    return plans.get(keyOf(job)) ?? { dueAt: 0, pauseMs: FIRST_PAUSE_MS, asked: 0 };
   }
 
   function postpone(plan: Plan): void {

@@ -161,6 +161,23 @@ describe('a job that was left at its provider', () => {
     expect(questions).toHaveLength(4);
   });
 
+  it('does not stand before the others when there is never an answer for it', async () => {
+    const { journal, clock, watch, questions, leftJobs, leave, pass } = await start(async ({ remoteId }) => {
+      if (remoteId === 'broken') throw new AppError('upstream_failed', 'Trouble there.');
+      return 0.5;
+    });
+    const ids = [await leave('job-1'), await leave('job-2')];
+    // The newest one.
+    await clock.advance(1);
+    await leave('broken');
+    leftJobs.start();
+    await pass(4999);
+    expect(questions.map(({ remoteId }) => remoteId)).toEqual(['broken']);
+    await pass(1);
+    await watch.untilCount('CostKnown', 2);
+    for (const id of ids) expect(await costOf(journal, id)).toBe(0.5);
+  });
+
   it('does not keep the server from stopping', async () => {
     const asked = Promise.withResolvers<void>();
     const { clock, questions, lines, leftJobs, leave } = await start(({ signal }) => {
