@@ -177,7 +177,7 @@ describe('an image that is made again while it is being given up', () => {
         if (files.length > 0) {
           const mine = store.hold();
           await store.save(BYTES, 'png', mine);
-          hold.release = mine.release;
+          hold.release = () => mine.release();
         }
         return files;
       },
