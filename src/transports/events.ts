@@ -42,9 +42,9 @@ export function createEventStream({ renders, clock, log, server, onDrop, onClose
   let closing = false;
   let stopPings = clock.after(PING_MS, pingAll);
 
-  const stopEvents = renders.subscribe(({ json }) => {
+  const stopEvents = renders.subscribe((message) => {
     for (const socket of clients.keys()) {
-      if (socket.bufferedAmount <= MAX_BUFFERED) socket.send(json);
+      if (socket.bufferedAmount <= MAX_BUFFERED) socket.send(message.json);
       // An event must not be missing without notice: the client comes back when it can keep up.
       else leave(socket, TRY_AGAIN_LATER, 'slow');
     }

@@ -7,8 +7,11 @@ import type { LoggedEvent } from '../records.ts';
 import type { Call, Reply, ThreadCall, ThreadOperations, ThreadReply, WorkerStart } from './protocol.ts';
 import { completed } from './protocol.ts';
 
-/** Calls that share one fsync at most: enough to amortise it, few enough not to hold up the first. */
-const MAX_BATCH = 256;
+/**
+ * Calls that share one fsync at most: enough to amortise it, and few enough that the event loop prepares the next calls
+ * while the thread writes these. With many more, under load, each would wait for the other in turn.
+ */
+const MAX_BATCH = 48;
 
 const MESSAGES: Partial<Record<Extract<Reply, { ok: false }>['code'], string>> = {
   storage_full: 'The disk is full, so nothing can be accepted until there is room.',
