@@ -92,10 +92,13 @@ export interface GenerateHooks {
   /** Whether anybody would see a preview now; asked before one is made. */
   wantsPreview(): boolean;
   onPreview(preview: { readonly step: number; readonly steps: number; readonly pixels: RawPixels }): void;
-  /** A provider's job that an earlier try of this work has begun: go on with it, do not submit again. */
+  /** What an earlier try of this work has reported and did not end: go on with that job, do not submit again. */
   readonly remoteId: string | undefined;
-  /** Reports a provider's job id; it is durable when this resolves. Wait for that before anything else. */
-  onRemoteId(remoteId: string): Promise<void>;
+  /**
+   * Reports a provider's job id, or before its submit leaves whatever tells the next start that there may be one;
+   * undefined: there is none after all. It is durable when this resolves. Wait for that before anything else.
+   */
+  onRemoteId(remoteId: string | undefined): Promise<void>;
   /** Says that the provider may go on, and bill, although `generate` is about to reject. */
   onDetached(): void;
   /** Reports what this try costs, in USD: once at most. What becomes known later, `costOf` tells. */

@@ -50,7 +50,7 @@ export function createHooks({ journal, endings, hub, clock }: HookOptions) {
       wantsPreview: () => false,
       onPreview: () => undefined,
       remoteId: work.remoteId,
-      onRemoteId: async (remoteId: string) => {
+      onRemoteId: async (remoteId: string | undefined) => {
         await journal.noteRemoteId({ workId, attempt, remoteId });
         if (isCurrent()) work.remoteId = remoteId;
       },

@@ -50,8 +50,8 @@ export interface JournalOperations {
   claim(call: { generator: string; at: number; steadyAt: number }): ClaimedWork | undefined;
   /** Begins another attempt after `attempt` has ended; undefined when the work is not that attempt's any more. */
   beginAttempt(call: { workId: string; attempt: number; at: number }): number | undefined;
-  /** Notes a provider's job id for a running attempt. */
-  noteRemoteId(call: { workId: string; attempt: number; remoteId: string }): void;
+  /** Notes a provider's job id for a running attempt, in the place of the last one; undefined: that it has none. */
+  noteRemoteId(call: { workId: string; attempt: number; remoteId: string | undefined }): void;
   /** Notes what an attempt costs, in USD, be it over or not. A provider's job costs once, however many asked after it. */
   noteCost(call: { workId: string; attempt: number; costUsd: number; at: number }): void;
   /** What a generator's attempts have cost that began since then. */

@@ -141,6 +141,21 @@ describe('the checks after kills', () => {
       'was not unwanted',
     ],
     ['a job that was submitted again', evidence({}, { upstream: [SUBMIT, { ...SUBMIT, id: 'job2' }] }), 'asked once'],
+    [
+      'a job that was submitted without a note',
+      evidence({ attempts: [{ ...ATTEMPT, outcome: 'crashed', remote_id: null }] }),
+      'asked once',
+    ],
+    [
+      'a submit after one that was never heard of',
+      evidence({
+        attempts: [
+          { ...ATTEMPT, outcome: 'crashed', remote_id: 'submitting:1' },
+          { ...ATTEMPT, attempt: 2, remote_id: 'job1' },
+        ],
+      }),
+      'not submitted again',
+    ],
     ['a job id that no provider gave', evidence({}, { upstream: [] }), 'the provider gave'],
   ])('find %s', async (_what, of, name) => {
     expect(await broken(of)).toContainEqual(expect.stringContaining(name));

@@ -7,7 +7,7 @@ export interface Reactions {
   readonly onProgress?: (progress: Progress) => void;
   readonly wantsPreview?: () => boolean;
   readonly onPreview?: (preview: Progress & { pixels: RawPixels }) => void;
-  readonly onRemoteId?: (remoteId: string) => Promise<void>;
+  readonly onRemoteId?: (remoteId: string | undefined) => Promise<void>;
 }
 
 /** One call of `generate`, observed. */
@@ -16,6 +16,8 @@ export interface Run {
   readonly signal: AbortSignal;
   readonly progress: Progress[];
   readonly previews: (Progress & { pixels: RawPixels })[];
+  /** What it has reported of its job at last: the id, or that a submit leaves. */
+  noted: string | undefined;
   /** Job ids that it reported, and costs in USD. */
   readonly remoteIds: string[];
   readonly costs: number[];
@@ -41,6 +43,7 @@ export function startRun(
   const seen = {
     progress: [] as Run['progress'],
     previews: [] as Run['previews'],
+    noted: remoteId,
     remoteIds: [] as string[],
     costs: [] as number[],
     firstCost: firstCost.promise,
@@ -67,7 +70,8 @@ export function startRun(
     remoteId,
     async onRemoteId(id) {
       seen.hookCalls += 1;
-      seen.remoteIds.push(id);
+      seen.noted = id;
+      if (id !== undefined && !id.startsWith('submitting:')) seen.remoteIds.push(id);
       await reactions.onRemoteId?.(id);
     },
     onDetached() {

@@ -68,7 +68,8 @@ export class FalAIGenerator implements ImageGenerator {
     const { clock, config } = this.#options;
     return await this.#life.run(hooks.signal, async (signal) => {
       const job = createFalJob(work, this.#presetOf(work), hooks, this.#parts);
-      return await runJob(job, { hooks, signal, clock, pollMs: config.fal.poll_s * 1000 });
+      const { poll_s, resubmit_unknown: resubmitUnknown } = config.fal;
+      return await runJob(job, { hooks, signal, clock, pollMs: poll_s * 1000, provider: PROVIDER, resubmitUnknown });
     });
   }
 

@@ -115,7 +115,6 @@ export class OpenAIGenerator implements ImageGenerator {
     // Nothing can be fetched by this id. It tells the next start that an answer was lost, and OpenAI's support which.
     const id = randomUUID();
     await hooks.onRemoteId(id);
-    signal.throwIfAborted();
 
     const reach = createStages(hooks.onProgress, signal);
     const drawn = await submitting(allowed, () => this.#ask({ request, id, previews }, work, hooks, signal, reach));
@@ -151,6 +150,7 @@ export class OpenAIGenerator implements ImageGenerator {
   ): Promise<Drawn> {
     let sent = false;
     try {
+      signal.throwIfAborted();
       const drawn = await this.#api.submit({
         ...asked,
         images: work.numImages + previews,
@@ -174,6 +174,8 @@ export class OpenAIGenerator implements ImageGenerator {
     } catch (error) {
       // Nothing can be cancelled there: what was asked for is drawn, and billed.
       if (signal.aborted && sent) hooks.onDetached();
+      // And what was not asked for is still to be drawn.
+      if (signal.aborted && !sent) await hooks.onRemoteId(hooks.remoteId);
       throw error;
     }
   }

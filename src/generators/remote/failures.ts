@@ -16,6 +16,13 @@ export interface FailureContext {
 
 /** A gateway answers these when it has lost the server behind it, which may have taken the request. */
 const GATEWAY_STATUSES: ReadonlySet<number> = new Set([502, 504]);
+/** Codes of submits that a provider has answered with a refusal, or that never reached it whole. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  'upstream_failed',
+  'upstream_rate_limited',
+  'upstream_auth',
+  'content_rejected',
+]);
 /** Client errors that pass. */
 const PASSING_STATUSES: ReadonlySet<number> = new Set([408, 425]);
 
@@ -42,6 +49,11 @@ export function statusFailure(
       });
     }
   }
+}
+
+/** Whether a submit that failed so was not taken for sure. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof AppError && REFUSALS.has(error.code);
 }
 
 /** Reads what is paid already: a failure is final, since another try would submit, and pay, again. */

@@ -17,7 +17,7 @@ export interface JobParts {
   readonly api: RunwareApi;
   readonly images: ImageReader;
   readonly work: Work;
-  readonly hooks: Pick<GenerateHooks, 'onRemoteId' | 'onCost'>;
+  readonly hooks: Pick<GenerateHooks, 'onCost'>;
   /** The tasks of the work, under these ids. Throws `invalid_request`. */
   tasks(ids: readonly string[]): readonly object[];
   /** An id for a task. */
@@ -94,11 +94,9 @@ export function createRunwareJob(parts: JobParts): RemoteJob<Submission, JobImag
   return {
     async prepare() {
       const ids = Array.from({ length: work.numImages }, parts.newId);
-      const tasks = parts.tasks(ids);
-      const id = ids.join(',');
-      await hooks.onRemoteId(id);
-      return { id, tasks };
+      return { id: ids.join(','), tasks: parts.tasks(ids) };
     },
+    idOf: ({ id }) => id,
     async submit({ id, tasks }, signal, onSent) {
       try {
         const { errors } = await api.submit(tasks, signal, onSent);

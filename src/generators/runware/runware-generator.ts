@@ -81,7 +81,7 @@ export class RunwareGenerator implements ImageGenerator {
 
   async costOf(work: Work, remoteId: string, signal: AbortSignal): Promise<LeftCost> {
     return await this.#life.run(signal, async (ending) => {
-      const untold = { onRemoteId: async () => undefined, onCost: () => undefined };
+      const untold = { onCost: () => undefined };
       return await costOfLeft(this.#jobOf(work, untold, 1), remoteId, ending);
     });
   }
@@ -98,8 +98,9 @@ export class RunwareGenerator implements ImageGenerator {
   async #run(work: Work, hooks: GenerateHooks, signal: AbortSignal): Promise<readonly Uint8Array[]> {
     const { config, clock } = this.#options;
     const job = this.#jobOf(work, hooks, LOOKS_FOR_UNSEEN);
-    return await submitting(config.resubmit_unknown, () =>
-      runJob(job, { hooks, signal, clock, pollMs: config.poll_s * 1000 }),
+    const { poll_s, resubmit_unknown: resubmitUnknown } = config;
+    return await submitting(resubmitUnknown, () =>
+      runJob(job, { hooks, signal, clock, pollMs: poll_s * 1000, provider: PROVIDER, resubmitUnknown }),
     );
   }
 

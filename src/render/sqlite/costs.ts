@@ -21,7 +21,7 @@ export function createCosts(
       run('UPDATE attempts SET remote_id = $remoteId WHERE work_id = $workId AND attempt = $attempt', {
         workId,
         attempt,
-        remoteId,
+        remoteId: remoteId ?? null,
       });
     },
 

@@ -27,9 +27,15 @@ function isProviders({ generator }: JournalledAttempt): boolean {
   return generator === 'fal';
 }
 
-/** An attempt that may have been cut off between a submit and the note of its job id; one that was refused had no job. */
-function mayHaveForgotten({ remote_id, outcome }: JournalledAttempt): boolean {
-  return remote_id === null && outcome !== 'succeeded' && outcome !== 'failed';
+/** Whether its submit was about to leave, or had left, and no job's id has taken the place of the note of that. */
+function isUnheard({ remote_id }: JournalledAttempt): boolean {
+  return remote_id?.startsWith('submitting:') === true;
+}
+
+/** Such an attempt that may have a job nonetheless: one that was refused had none, and what goes on has the same note. */
+function unheardJobs(attempts: readonly JournalledAttempt[]): number {
+  const open = attempts.filter((attempt) => isUnheard(attempt) && attempt.outcome !== 'failed');
+  return new Set(open.map(({ remote_id }) => remote_id)).size;
 }
 
 /** Works, their attempts, and the generator's own log. */
@@ -95,22 +101,36 @@ export const WORK_CHECKS: readonly Check[] = [
       }),
   },
   {
-    name: 'the provider is asked once for an attempt, and never again once its job id is journalled',
+    name: 'the provider is asked once for an attempt, and never unless that is journalled',
     violations: (evidence) =>
       byPrompt(evidence).flatMap(({ prompt, attempts, submits }) => {
         const noted = new Set(attempts.flatMap(({ remote_id }) => remote_id ?? []));
         const unnoted = submits.filter(({ id }) => !noted.has(id)).length;
-        const forgotten = attempts.filter(mayHaveForgotten).length;
-        return unnoted <= forgotten
+        const unheard = unheardJobs(attempts);
+        return unnoted <= unheard
           ? []
-          : [`"${prompt}" was submitted ${submits.length} times, for ${noted.size} jobs and ${forgotten} cut off`];
+          : [`"${prompt}" was submitted ${submits.length} times, for ${noted.size} notes, ${unheard} of them unheard`];
       }),
+  },
+  {
+    name: 'what may have been submitted is not submitted again, neither with its job id nor without',
+    violations: ({ journal }) =>
+      [...groupBy(journal.attempts.filter(isProviders), ({ work_id }) => work_id)].flatMap(([id, attempts]) =>
+        attempts.flatMap(({ attempt, outcome, remote_id }, at) => {
+          const next = attempts[at + 1];
+          const goesOn = outcome === 'crashed' || outcome === 'released';
+          return !goesOn || remote_id === null || next === undefined || next.remote_id === remote_id
+            ? []
+            : [`attempt ${attempt} of work ${id} had ${remote_id}, the next one ${next.remote_id}`];
+        }),
+      ),
   },
   {
     name: 'every journalled job id is one that the provider gave',
     violations({ journal, upstream }) {
       const given = new Set(upstream.map(({ id }) => id));
       return journal.attempts
+        .filter((attempt) => !isUnheard(attempt))
         .filter(({ remote_id }) => remote_id !== null && !given.has(remote_id))
         .map(({ remote_id }) => `job ${remote_id} is unknown to the provider`);
     },

@@ -122,6 +122,78 @@ describe('a submit to fal.ai', () => {
   });
 });
 
+describe('a submit to fal.ai that an earlier process made, and never heard of', () => {
+  const remoteId = 'submitting:4d8d7a6e-0000-4000-8000-000000000000';
+
+  it('is not made again, for it may be paid', async () => {
+    const { server, generator } = await start();
+    const run = startRun(generator, makeWork(SMALL), { remoteId });
+    await expect(clock.run(run.images)).rejects.toMatchObject({ code: 'outcome_unknown', retryable: false });
+    expect([server.requests, run.noted]).toEqual([[], remoteId]);
+  });
+
+  it('is made again where that is allowed', async () => {
+    const { server, generator } = await start({}, { fal: { resubmit_unknown: true } });
+    const run = startRun(generator, makeWork(SMALL), { remoteId });
+    await expect(clock.run(run.images)).resolves.toHaveLength(1);
+    expect([server.count('submit'), run.noted]).toEqual([1, run.remoteIds[0]]);
+  });
+
+  it('is never asked after: nobody knows its id', async () => {
+    const { server, generator } = await start();
+    expect(await generator.costOf(makeWork(SMALL), remoteId, new AbortController().signal)).toBe('unknown');
+    expect(server.requests).toEqual([]);
+  });
+});
+
+describe('a server that stops while it submits to fal.ai', () => {
+  const draining = new AppError('draining', 'The server is stopping.');
+
+  async function stopAt(answer: Behaviour) {
+    const { server, generator } = await start();
+    server.plan('submit', answer);
+    const stop = new AbortController();
+    const run = startRun(generator, makeWork(SMALL), { stop });
+    await server.received('submit', 1);
+    expect(run.noted).toMatch(/^submitting:/);
+    stop.abort(draining);
+    return { server, run };
+  }
+
+  it('leaves the note that nobody knows what became of it, when no answer comes in 2 s', async () => {
+    const { server, run } = await stopAt(hang());
+    await clock.advance(2000);
+    await expect(run.images).rejects.toBe(draining);
+    expect([run.noted?.split(':')[0], server.count('cancel')]).toEqual(['submitting', 0]);
+  });
+
+  it('leaves the job’s id when the answer comes', async () => {
+    const { server, run } = await stopAt(later(50, json({ request_id: 'late-1' })));
+    await expect(run.images).rejects.toBe(draining);
+    expect([run.noted, server.count('cancel')]).toEqual(['fal-ai/flux/schnell#late-1', 0]);
+  });
+
+  it.each<[string, Behaviour, RegExp | undefined]>([
+    ['nothing when it is refused, which costs nothing', later(50, failing(429)), undefined],
+    ['the note when a gateway has lost it', later(50, failing(504)), /^submitting:/],
+    ['the note when the answer cannot be read', later(50, html()), /^submitting:/],
+  ])('leaves %s', async (_what, answer, noted) => {
+    const { run } = await stopAt(answer);
+    await expect(run.images).rejects.toBe(draining);
+    expect(run.noted ?? 'nothing').toMatch(noted ?? /^nothing$/);
+    expect(run.detached).toBe(noted !== undefined);
+  });
+
+  it('sends nothing, and leaves nothing, when the note was being written', async () => {
+    const { server, generator } = await start();
+    const stop = new AbortController();
+    const reactions = { onRemoteId: async () => stop.abort(draining) };
+    const run = startRun(generator, makeWork(SMALL), { stop, reactions });
+    await expect(run.images).rejects.toBe(draining);
+    expect([server.requests, run.noted, run.detached]).toEqual([[], undefined, false]);
+  });
+});
+
 describe('content that fal.ai refuses', () => {
   const policy = json(
     { detail: [{ loc: ['body', 'prompt'], msg: 'UPSTREAM-TEXT', type: 'content_policy_violation' }] },
@@ -216,22 +288,17 @@ describe('a job at fal.ai', () => {
     expect(second.costs).toEqual([0.25]);
   });
 
-  it('whose id cannot be journalled is cancelled', async () => {
+  it.each([
+    ['that it is about to leave', 'submitting:', [0, 0]],
+    ['the id of its job', 'fal-ai', [1, 1]],
+  ])('is never one that nobody remembers: when the journal does not take %s', async (_what, begin, counts) => {
     const { generator, server } = await start();
-    const run = generator.generate(makeWork(SMALL), {
-      signal: new AbortController().signal,
-      onProgress: () => {},
-      wantsPreview: () => false,
-      onPreview: () => {},
-      remoteId: undefined,
-      onRemoteId: async () => {
-        throw new AppError('storage_failed', 'The disk is broken.');
-      },
-      onDetached: () => {},
-      onCost: () => {},
-    });
-    await expect(run).rejects.toMatchObject({ code: 'storage_failed' });
-    expect(server.count('cancel')).toBe(1);
+    const onRemoteId = async (id = '') => {
+      if (id.startsWith(begin)) throw new AppError('storage_failed', 'The disk is broken.');
+    };
+    const run = startRun(generator, makeWork(SMALL), { reactions: { onRemoteId } });
+    await expect(run.images).rejects.toMatchObject({ code: 'storage_failed' });
+    expect([server.count('submit'), server.count('cancel')]).toEqual(counts);
   });
 });
 
@@ -522,10 +589,10 @@ describe('work at fal.ai that is stopped', () => {
     const stop = new AbortController();
     const run = startRun(generator, makeWork(SMALL), { stop });
     await mute.accepted;
+    expect(run.noted).toMatch(/^submitting:/);
     stop.abort(reason);
-    await clock.advance(2000);
     await expect(run.images).rejects.toBe(reason);
-    expect([run.detached, run.remoteIds]).toEqual([false, []]);
+    expect([run.detached, run.noted]).toEqual([false, undefined]);
   });
 
   it('by the end of the generator goes on there, for the next start to collect', async () => {

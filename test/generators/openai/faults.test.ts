@@ -121,9 +121,10 @@ describe('OpenAI', () => {
     const stop = new AbortController();
     const run = startRun(generator, work, { stop });
     await mute.accepted;
+    expect(run.noted).toBeDefined();
     stop.abort('enough');
     await expect(run.images).rejects.toBe('enough');
-    expect(run.detached).toBe(false);
+    expect([run.detached, run.noted]).toEqual([false, undefined]);
   });
 
   it('is not asked again for work that was under way when the server died', async () => {

@@ -4,11 +4,12 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { generatorResource } from '../../../src/messages/render.ts';
 import { startFalServer } from '../../fakes/fal-server.ts';
 import { startModelServer } from '../../fakes/model-server.ts';
-import { failing, json } from '../../fakes/scripted-upstream.ts';
+import { failing, hang, json } from '../../fakes/scripted-upstream.ts';
 import { startApp, temporaryDir } from '../../helper.ts';
 import type { Launched } from '../../launch.ts';
 import { launch } from '../../launch.ts';
 import { plainPng } from '../png.ts';
+import { startMute } from './fixtures.ts';
 
 const CANARY = 'canary-id:CANARY-SECRET';
 
@@ -16,20 +17,13 @@ async function startWithFal(base = 'fal') {
   const fal = await startFalServer({ key: CANARY });
   onTestFinished(() => fal.close());
   const dir = await temporaryDir();
-  const args = [
-    '--generator.strategy',
-    base,
-    '--fal.base_url',
-    fal.url,
-    '--fal.poll_s',
-    '0.05',
-    '--log_level',
-    'debug',
-  ];
-  const serve = async () => {
-    const server = launch(dir, ['serve', '--http.port', '0', '--bus.enabled', 'false', ...args], { FAL_KEY: CANARY });
-    const { url } = await server.line('the server is ready');
-    const call = async (path: string, init: RequestInit = {}) => await fetch(`${String(url)}${path}`, init);
+  const args = ['--generator.strategy', base, '--fal.poll_s', '0.05', '--log_level', 'debug', '--http.drain_s', '0.1'];
+  /** `more`: further flags; `url`: where it takes fal.ai to be. */
+  const serve = async (more: readonly string[] = [], url = fal.url) => {
+    const flags = ['--http.port', '0', '--bus.enabled', 'false', '--fal.base_url', url, ...args, ...more];
+    const server = launch(dir, ['serve', ...flags], { FAL_KEY: CANARY });
+    const { url: own } = await server.line('the server is ready');
+    const call = async (path: string, init: RequestInit = {}) => await fetch(`${String(own)}${path}`, init);
     const post = async (body: object) =>
       await call('/v1/renders', {
         method: 'POST',
@@ -64,6 +58,44 @@ describe('a server with fal.ai', () => {
     fal.letGo();
     expect(await second.wait('killed')).toMatchObject({ status: 'succeeded', generator: 'fal' });
     expect([fal.count('submit'), fal.count('cancel')]).toEqual([1, 0]);
+  });
+
+  it.each<[string, NodeJS.Signals]>([
+    ['was killed', 'SIGKILL'],
+    ['was stopped', 'SIGTERM'],
+  ])('does not submit again what it was submitting when it %s, unless that is allowed', async (_what, signal) => {
+    for (const resubmits of [false, true]) {
+      const { fal, serve } = await startWithFal();
+      fal.plan('submit', hang());
+      const first = await serve();
+      await first.post({ prompt: 'a hill', request_id: 'unheard' });
+      await fal.received('submit', 1);
+      first.child.kill(signal);
+      await first.ended;
+
+      const second = await serve(['--fal.resubmit_unknown', String(resubmits)]);
+      // A stop hands the work back as the process ends, or leaves that to the start.
+      const attempts = (outcome: string) => [{ outcome: expect.stringMatching(/crashed|released/) }, { outcome }];
+      expect(await second.wait('unheard')).toMatchObject(
+        resubmits
+          ? { status: 'succeeded', attempts: attempts('succeeded') }
+          : { status: 'failed', attempts: attempts('unknown'), error: { code: 'outcome_unknown' } },
+      );
+      expect([fal.count('submit'), fal.count('cancel')]).toEqual([resubmits ? 2 : 1, 0]);
+    }
+  });
+
+  it('submits after a restart what had not left when it was stopped', async () => {
+    const { fal, serve } = await startWithFal();
+    const mute = await startMute();
+    const first = await serve([], mute.url);
+    await first.post({ prompt: 'a hill', request_id: 'early' });
+    await mute.accepted;
+    const second = await restart(first, serve);
+    expect(await second.wait('early')).toMatchObject({
+      ...{ status: 'succeeded', attempts: [{ outcome: 'released' }, { outcome: 'succeeded' }] },
+    });
+    expect(fal.count('submit')).toBe(1);
   });
 
   it('counts a job that was left at fal.ai before it was killed, once', async () => {
