@@ -5,7 +5,8 @@ export interface Sample {
   readonly pid: number;
   /** Seconds after the beginning of the measurement. */
   readonly at: number;
-  readonly rssMb: number;
+  /** Its own memory, without pages of files, which the system can take back: those of the journal grow with it. */
+  readonly memoryMb: number;
   readonly descriptors: number;
 }
 
@@ -16,8 +17,8 @@ export async function takeSample(pid: number, at: number): Promise<Sample | unde
       readFile(`/proc/${pid}/status`, 'utf8'),
       readdir(`/proc/${pid}/fd`),
     ]);
-    const kib = Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN);
-    return { pid, at, rssMb: kib / 1024, descriptors: descriptors.length };
+    const kib = Number(/^RssAnon:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN);
+    return { pid, at, memoryMb: kib / 1024, descriptors: descriptors.length };
   } catch (error) {
     if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH'))
       return undefined;
@@ -37,12 +38,13 @@ export function describeGrowth(samples: readonly Sample[]): string {
   const mean = (of: (sample: Sample) => number): number =>
     warm.reduce((sum, sample) => sum + of(sample), 0) / warm.length;
   const at = mean((sample) => sample.at);
-  const rss = mean((sample) => sample.rssMb);
+  const memory = mean((sample) => sample.memoryMb);
   // Least squares.
-  const slope = mean((sample) => (sample.at - at) * (sample.rssMb - rss)) / mean((sample) => (sample.at - at) ** 2);
+  const slope =
+    mean((sample) => (sample.at - at) * (sample.memoryMb - memory)) / mean((sample) => (sample.at - at) ** 2);
   const descriptors = warm.map((sample) => sample.descriptors);
   return (
-    `${Math.round(rss)} MB resident, ${slope >= 0 ? '+' : ''}${(slope * 3600).toFixed(0)} MB/h over its last ` +
+    `${Math.round(memory)} MB of its own, ${slope >= 0 ? '+' : ''}${(slope * 3600).toFixed(0)} MB/h over its last ` +
     `${Math.round(last.at - first.at)} s; ${Math.min(...descriptors)} to ${Math.max(...descriptors)} descriptors`
   );
 }

@@ -20,6 +20,12 @@ const WAL_PAGES = 4000;
 /** Memory for the journal's pages, in KiB: the upper parts of all indexes of a million renders, and what is asked often. */
 const CACHE_KIB = 32_768;
 
+/**
+ * How much of the file is read through the system's own pages, in bytes, instead of by a call for each page: of a million
+ * renders, what is asked for is hardly ever in our cache. The system can take that memory back at any time.
+ */
+const MAPPED_BYTES = 2 ** 30;
+
 /** Why the journal is not opened or written although nothing is broken. */
 export class Refusal extends Error {
   readonly code: ErrorCode;
@@ -89,6 +95,7 @@ function openJournal(dir: string, lock: DatabaseSync): JournalFiles {
   const database = new DatabaseSync(path, { timeout: OTHERS_MS });
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON');
   database.exec(`PRAGMA wal_autocheckpoint = ${WAL_PAGES}; PRAGMA cache_size = -${CACHE_KIB}`);
+  database.exec(`PRAGMA mmap_size = ${MAPPED_BYTES}`);
   migrate(database);
   return { database, lock, inode: statSync(path, { bigint: true }).ino };
 }
