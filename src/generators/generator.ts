@@ -131,6 +131,8 @@ export interface ImageGenerator {
    */
   generate(work: Work, hooks: GenerateHooks): Promise<GeneratedImage[]>;
   health(): GeneratorHealth;
+  /** Whether work whose earlier try has reported this is asked for anew, and may be paid again; default: never. */
+  submitsAgain?(remoteId: string): boolean;
   /**
    * Asks once what a provider's job has cost that nobody waits for any more; `work` is without its input images. Only
    * generators whose provider can tell have it. Throws `AppError`, `retryable` when the provider may tell later.

@@ -18,6 +18,7 @@ import type { Purse } from './purse.ts';
 import type { RenderImage } from './records.ts';
 import { retryDelay } from './retries.ts';
 import type { RunningWork } from './running.ts';
+import { hasJob } from './running.ts';
 import type { StorageGate } from './storage-gate.ts';
 import { createWorkLoader } from './work-loader.ts';
 import type { WorkNotes } from './work-notes.ts';
@@ -129,7 +130,7 @@ export function createPerformer(options: PerformerOptions): Perform {
   /** Has the generator draw, and judges it by whether that can be used. */
   async function draw(by: Performing, work: RunningWork, input: Work): Promise<Drawn> {
     // What was submitted before is paid before.
-    const release = work.remoteId === undefined ? await by.purse.admit() : () => undefined;
+    const release = hasJob(by.generator, work) ? () => undefined : await by.purse.admit();
     try {
       work.abort.signal.throwIfAborted();
       const admission = by.breaker.admit();

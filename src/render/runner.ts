@@ -14,7 +14,7 @@ import type { Progress } from './present.ts';
 import type { Purse } from './purse.ts';
 import { createPurse } from './purse.ts';
 import type { ClaimedWork, Waiter, WorkSpec } from './records.ts';
-import { RunningWork } from './running.ts';
+import { hasJob, RunningWork } from './running.ts';
 
 /** How many ends of renders are remembered: more than can come before an answer that they overtook. */
 const MOST_ENDED = 10_000;
@@ -144,7 +144,7 @@ export function createRunner({ generators, fallback, ...parts }: RunnerOptions):
       }
       lane.hopeful ||= work.claimed.more;
       // A job that is there already is asked after, not for.
-      if (work.remoteId === undefined) lane.pace.take();
+      if (!hasJob(lane.generator, work)) lane.pace.take();
       void run(lane, work);
     }
   }

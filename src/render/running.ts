@@ -1,4 +1,5 @@
 import type { AppError } from '../errors.ts';
+import type { ImageGenerator } from '../generators/generator.ts';
 import type { Clock } from './clock.ts';
 import { nameOf } from './fallbacks.ts';
 import type { Progress } from './present.ts';
@@ -9,6 +10,11 @@ interface WaitingRender {
   readonly waiter: Waiter;
   readonly since: number;
   readonly cancelTimer: () => void;
+}
+
+/** Whether the generator goes on with a job that is there already, and paid, instead of asking for another. */
+export function hasJob(generator: ImageGenerator, { remoteId }: Pick<RunningWork, 'remoteId'>): boolean {
+  return remoteId !== undefined && generator.submitsAgain?.(remoteId) !== true;
 }
 
 /** Claimed work under way, with those who wait for it. */

@@ -17,7 +17,7 @@ const RETRIES = 1;
 /** What the log may say of the provider's troubles, and of renders whose time is over. */
 const EXPECTED = [
   ...['upstream_rate_limited', 'upstream_failed', 'content_rejected', 'generator_unavailable', 'render_timeout'],
-  'generator_failed',
+  ...['generator_failed', 'outcome_unknown'],
 ];
 const { values } = parseArgs({
   options: {

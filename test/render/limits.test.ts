@@ -138,7 +138,8 @@ describe('a budget', () => {
     await purse.admit();
   });
 
-  it('lets a job that was paid before be asked after', async () => {
+  /** Work whose first try has spent all, and was handed back with what it had reported. */
+  async function handBackSpent() {
     const { submit, generator, journal, runner, watch, clock } = await startRunner({ limits: { dailySpendUsd: 0.05 } });
     const { id, workId } = await submit();
     const step = await generator.call(1);
@@ -147,11 +148,28 @@ describe('a budget', () => {
     await journal.release({ workId, attempt: 1, at: AT });
     step.fail(new AppError('draining', 'The server stops.'));
     await watch.until('AttemptEnded', id);
-    runner.wake('draw');
-    await clock.advance(0);
+    const wake = async () => {
+      runner.wake('draw');
+      await clock.advance(0);
+    };
+    return { id, generator, watch, wake };
+  }
+
+  it('lets a job that was paid before be asked after', async () => {
+    const { id, generator, watch, wake } = await handBackSpent();
+    await wake();
     const again = await generator.call(2);
     expect(again.hooks.remoteId).toBe('job-1');
     again.finish();
     await watch.until('ImageReady', id);
+  });
+
+  it('refuses what would be submitted again', async () => {
+    const { id, generator, watch, wake } = await handBackSpent();
+    Object.assign(generator, { submitsAgain: (remoteId: string) => remoteId === 'job-1' });
+    await wake();
+    const { message } = await watch.until('RenderFailed', id);
+    expect(message).toContain('used up its budget');
+    expect(generator.calls).toHaveLength(1);
   });
 });

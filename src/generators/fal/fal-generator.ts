@@ -16,7 +16,7 @@ import type {
 } from '../generator.ts';
 import type { UpstreamHttp } from '../remote/http.ts';
 import { createImageReader } from '../remote/images.ts';
-import { costOfLeft, runJob } from '../remote/job.ts';
+import { costOfLeft, isMarker, runJob } from '../remote/job.ts';
 import { RemoteLife } from '../remote/life.ts';
 import { createInputSender } from './inputs.ts';
 import type { FalJobParts } from './job.ts';
@@ -71,6 +71,10 @@ export class FalAIGenerator implements ImageGenerator {
       const { poll_s, resubmit_unknown: resubmitUnknown } = config.fal;
       return await runJob(job, { hooks, signal, clock, pollMs: poll_s * 1000, provider: PROVIDER, resubmitUnknown });
     });
+  }
+
+  submitsAgain(remoteId: string): boolean {
+    return isMarker(remoteId) && this.#options.config.fal.resubmit_unknown;
   }
 
   async costOf(work: Work, remoteId: string, signal: AbortSignal): Promise<LeftCost> {

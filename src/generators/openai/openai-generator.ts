@@ -96,6 +96,11 @@ export class OpenAIGenerator implements ImageGenerator {
     });
   }
 
+  /** Nothing can be asked about there: what goes on is asked for anew. */
+  submitsAgain(): boolean {
+    return this.#options.config.resubmit_unknown;
+  }
+
   health(): GeneratorHealth {
     return this.#life.health;
   }

@@ -74,7 +74,8 @@ function earlierJob({ hooks, provider, resubmitUnknown }: JobContext): string | 
   return undefined;
 }
 
-function isMarker(remoteId: string): boolean {
+/** Whether this stands for a submit, and not for a job that could be asked about. */
+export function isMarker(remoteId: string): boolean {
   return remoteId.startsWith(MARKER);
 }
 

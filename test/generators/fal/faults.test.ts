@@ -130,6 +130,7 @@ describe('a submit to fal.ai that an earlier process made, and never heard of', 
     const run = startRun(generator, makeWork(SMALL), { remoteId });
     await expect(clock.run(run.images)).rejects.toMatchObject({ code: 'outcome_unknown', retryable: false });
     expect([server.requests, run.noted]).toEqual([[], remoteId]);
+    expect(generator.submitsAgain(remoteId)).toBe(false);
   });
 
   it('is made again where that is allowed', async () => {
@@ -137,6 +138,7 @@ describe('a submit to fal.ai that an earlier process made, and never heard of', 
     const run = startRun(generator, makeWork(SMALL), { remoteId });
     await expect(clock.run(run.images)).resolves.toHaveLength(1);
     expect([server.count('submit'), run.noted]).toEqual([1, run.remoteIds[0]]);
+    expect([remoteId, ...run.remoteIds].map((id) => generator.submitsAgain(id))).toEqual([true, false]);
   });
 
   it('is never asked after: nobody knows its id', async () => {
