@@ -1,8 +1,7 @@
-import { hash } from 'node:crypto';
 import { AppError, asAppError } from '../errors.ts';
 import type { RenderResource } from '../messages/render.ts';
-import { invalidRequest } from '../messages/render-request.ts';
 import type { Hold, ImageStore } from '../store/image-store.ts';
+import { hashOfCall, named, refuseTwins } from './calls.ts';
 import type { Hub, PublishedEvent } from './hub.ts';
 import type { Journal } from './journal.ts';
 import type { Logger } from './logger.ts';
@@ -225,31 +224,4 @@ export function createSubmitting(options: SubmittingOptions) {
 interface Prepared {
   readonly render: NewRender;
   readonly stored: boolean;
-}
-
-/** Two requests of one call cannot have the same id. */
-function refuseTwins({ submissions }: Call): void {
-  const seen = new Map<string, number>();
-  for (const [index, { request }] of submissions.entries()) {
-    if (request.request_id === undefined) continue;
-    const twin = seen.get(request.request_id);
-    const path = `requests.${index}.request_id`;
-    if (twin !== undefined) throw invalidRequest([{ path, message: `is that of requests.${twin} as well` }]);
-    seen.set(request.request_id, index);
-  }
-}
-
-/** The same error, saying which of several requests it is about. */
-function named(error: AppError, index: number): AppError {
-  const issues = error.issues.map(({ path, message }) => ({ path: `requests.${index}.${path}`, message }));
-  const { cause, retryable, retryAfterMs } = error;
-  return new AppError(error.code, `requests.${index}: ${error.message}`, {
-    ...{ cause, retryable, issues },
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-  });
-}
-
-/** Equal for the same requests in the same order. */
-function hashOfCall(bodyHashes: readonly string[]): string {
-  return hash('sha256', bodyHashes.join());
 }

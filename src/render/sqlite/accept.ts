@@ -1,17 +1,14 @@
 import type { PublicError } from '../../errors.ts';
-import type { CacheUse } from '../../messages/outputs.ts';
-import { cancel, queuedEvent, start, succeed } from '../job.ts';
+import { cancel, start, succeed } from '../job.ts';
 import type { NewRender, RenderRecord, Taken } from '../records.ts';
 import { bodyHashOf } from '../resolve.ts';
 import { createCalls } from './calls.ts';
 import type { JournalContext, StoredWork } from './context.ts';
+import { createInserts, LANES } from './inserts.ts';
 import type { NewlyTaken, ThreadOperations } from './protocol.ts';
 import type { StoredRender } from './rows.ts';
 import { readRender } from './rows.ts';
 import { createSharing } from './sharing.ts';
-
-/** Lower runs first among equal priorities: the visitor at the bowl never waits behind a batch. */
-const LANES = { bus: 0, rest: 1 } as const;
 
 const SUPERSEDED: PublicError = {
   code: 'superseded',
@@ -23,22 +20,10 @@ type AcceptOperations = Pick<ThreadOperations, 'accept' | 'findCall' | 'findShar
 
 /** How renders come in. */
 export function createAccept(context: JournalContext): AcceptOperations {
-  const { run, one, all, log, change, complete, leave, place } = context;
+  const { one, all, change, complete, leave, place } = context;
   const calls = createCalls(context);
   const sharing = createSharing(context);
-
-  /** Whatever becomes of the request: the files are there, and nobody else would ever give them up. */
-  function noteInputs({ inputs, steadyAt: at }: NewRender): void {
-    for (const { imageId, bytes } of inputs) {
-      run(
-        `INSERT INTO inputs (image_id, bytes, used_at) VALUES ($imageId, $bytes, $at)
-         ON CONFLICT DO UPDATE SET used_at = excluded.used_at`,
-        { imageId, bytes, at },
-      );
-      // It is wanted again, and a start must not remove it.
-      run(`DELETE FROM doomed WHERE kind = 'input' AND image_id = $imageId`, { imageId });
-    }
-  }
+  const { noteInputs, insertWork, insertRender } = createInserts(context);
 
   function findKnown({ id, owner, requestId }: NewRender): StoredRender | undefined {
     // The caller gave it no name, and nobody has ever heard of ours.
@@ -72,86 +57,6 @@ export function createAccept(context: JournalContext): AcceptOperations {
         ).map(readRender),
       );
     return [...new Map(older.map((render) => [render.id, render])).values()];
-  }
-
-  function countQueued(generator: string, priority: number, lane: number): void {
-    run(
-      `INSERT INTO queue_counts (generator, priority, lane, queued) VALUES ($generator, $priority, $lane, 1)
-       ON CONFLICT DO UPDATE SET queued = queued + 1`,
-      { generator, priority, lane },
-    );
-  }
-
-  function insertWork({ workId, generator, priority, door, spec, cacheKey, steadyAt }: NewRender): void {
-    run(
-      `INSERT INTO works (id, generator, status, priority, lane, spec, cache_key, created_at)
-       VALUES ($workId, $generator, 'queued', $priority, $lane, $spec, unhex($cacheKey), $at)`,
-      {
-        workId,
-        generator,
-        priority,
-        lane: LANES[door],
-        spec: JSON.stringify(spec),
-        cacheKey: cacheKey ?? null,
-        at: steadyAt,
-      },
-    );
-    countQueued(generator, priority, LANES[door]);
-    for (const role of ['referenceImage', 'depthMap', 'mask'] as const) {
-      const imageId = spec[role];
-      if (imageId === undefined) continue;
-      run('INSERT INTO work_inputs (work_id, role, image_id) VALUES ($workId, $role, $imageId)', {
-        workId,
-        role,
-        imageId,
-      });
-    }
-  }
-
-  function insertRender(render: NewRender, workId: string, cache: CacheUse): void {
-    const {
-      id,
-      owner,
-      door,
-      bodyHash,
-      generator,
-      priority,
-      timeoutMs,
-      queueTimeoutMs,
-      queueUntil,
-      createdAt: at,
-    } = render;
-    const { era, biome } = render.request;
-    run(
-      `INSERT INTO renders (id, owner, door, request_id, body_hash, work_id, status, generator, priority, timeout_ms,
-         queue_timeout_ms, queue_until, fallback, cached, batch_id, era, biome, request, ignored, created_at)
-       VALUES ($id, $owner, $door, $requestId, $bodyHash, $workId, 'queued', $generator, $priority, $timeoutMs,
-         $queueTimeoutMs, $queueUntil, $fallback, $cached, $batchId, $era, $biome, $request, $ignored, $at)`,
-      {
-        ...{
-          id,
-          owner,
-          door,
-          bodyHash: bodyHash ?? '',
-          workId,
-          generator,
-          priority,
-          timeoutMs,
-          queueTimeoutMs,
-          queueUntil,
-          at,
-        },
-        requestId: JSON.stringify(render.requestId),
-        fallback: Number(render.fallback),
-        cached: Number(cache === 'hit'),
-        batchId: render.batchId ?? null,
-        era: era ?? null,
-        biome: biome ?? null,
-        request: JSON.stringify(render.request),
-        ignored: JSON.stringify(render.ignored),
-      },
-    );
-    log(queuedEvent(render, priority, render.spec.numImages, cache), at, render);
   }
 
   function insertNew(render: NewRender, { ahead }: QueueLook): NewlyTaken {
